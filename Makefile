@@ -1,0 +1,100 @@
+# Tideline. `make help` lists the verbs; CI calls only these.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+BIN     := bin
+TOOLS   := .tools/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# Tools are built from source at a pinned version, by the module proxy alone.
+LINT_VERSION := v2.15.0
+LINT         := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+# How many packages are tested at once: the race detector is hungry for memory.
+TEST_PARALLEL ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n : 4 )))
+# The first package that needs MinIO builds it, which takes minutes.
+TEST_TIMEOUT  ?= 20m
+FUZZ_TIME     ?= 20s
+
+.PHONY: help
+help: ## list the verbs
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## bin/tideline, static, version and commit stamped in
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/tideline ./cmd/tideline
+
+.PHONY: run
+run: build ## build, then tideline dev with its data in .data
+	$(BIN)/tideline dev --data-dir .data
+
+.PHONY: test
+test: ## all tests with the race detector; what a clean machine must pass
+	CGO_ENABLED=1 $(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+	@$(MAKE) --no-print-directory compat
+
+.PHONY: compat
+compat: ## foreign clients against the broker: Java, librdkafka, kcat, Python, KafkaJS, Sarama, franz-go
+	cd loadtest/compat && $(GO) vet ./... && $(GO) test -count=1 -timeout 15m ./...
+
+.PHONY: test-quick
+test-quick: ## all tests without the race detector
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: lint
+lint: $(LINT) ## gofmt, go vet, golangci-lint, generated pages, go.mod
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	if [[ -n $$unformatted ]]; then echo "gofmt: $$unformatted"; exit 1; fi
+	$(GO) mod verify
+	$(LINT) run ./...
+	@$(MAKE) --no-print-directory gen-check
+
+# Outside the module, so that its go.mod has no say in the tool's dependencies.
+$(LINT):
+	@mkdir -p $(TOOLS)
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && root=$$PWD && cd "$$stage" && \
+	echo "building golangci-lint $(LINT_VERSION) (two minutes on two cores, once)" && \
+	CGO_ENABLED=0 GOWORK=off GOFLAGS= GOBIN="$$stage" $(GO) install -trimpath -ldflags='-s -w' \
+	  github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) && \
+	mv golangci-lint "$$root/$@"
+
+.PHONY: tidy
+tidy: ## go.mod, go.sum and the formatting in order
+	$(GO) mod tidy
+	@git ls-files -z '*.go' | xargs -0 gofmt -w
+
+.PHONY: gen
+gen: ## the generated pages of docs/: configuration, commands, formats
+	$(GO) run ./cmd/tideline docs docs
+	$(GO) run ./docs/gen docs
+
+.PHONY: gen-check
+gen-check: ## fails when a generated page is out of date
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) run ./cmd/tideline docs "$$dir" && $(GO) run ./docs/gen "$$dir" && \
+	for page in "$$dir"/*; do \
+	  diff -u "docs/$$(basename "$$page")" "$$page" || { echo "run: make gen"; exit 1; }; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZ_TIME (20s)
+	@git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | while IFS=: read -r file func; do \
+	  echo "$$(dirname "$$file") $${func#func }"; \
+	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" </dev/null; \
+	done
+
+.PHONY: micro
+micro: ## the benchmarks beside the code
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench
+bench: build ## side by side with Apache Kafka on this machine, 8 minutes; BENCH='-long' and others, see bin/bench -help
+	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
+	$(BIN)/bench $(BENCH)
+
+.PHONY: clean
+clean: ## remove what build made; tools stay
+	rm -rf $(BIN)
