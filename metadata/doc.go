@@ -1,0 +1,87 @@
+// Package metadata is the state of the cluster: who the brokers are, which
+// topics and partitions there are, who leads them, and what lies in the object
+// store.
+//
+// # The image
+//
+// The state is an immutable Image. Commands from the replicated log
+// (metadata/record) are applied to it one after the other and give the next
+// image; applying is a pure function of image and command, with no clock, no
+// randomness and no map order, so that all brokers come to the same image.
+// The newest image is published through one atomic pointer:
+//
+//	log ──▶ decode ──▶ Apply(image, command) ──▶ image' ──▶ atomic pointer ──▶ readers
+//	                                          └▶ result ──▶ proposer
+//
+// An image shares all that did not change with the one before. Maps are
+// persistent B-trees; a command costs O(changed · log n). Readers hold an image
+// for as long as they like, without locks, and see one consistent state.
+//
+// Partitions are in one tree under (topic ordinal, index); per broker there is
+// a set of the partitions that it leads and of those that it hosts. An ordinal
+// is the number of the topic's creation and never comes back.
+//
+// # The tiering ledger
+//
+// For each partition the image has a Ledger: a bounded list of the newest
+// segments and the root of a tree of pages in the bucket for all older ones.
+// Around it:
+//
+//	          BeginUpload          CommitUpload / Spill / Retain(NewRoot)
+//	(nothing) ───────────▶ intent ──────────────────────────▶ live, n references
+//	                         │ AbortUpload, nothing accepted,      │ last reference released
+//	                         │ broker registered anew              ▼
+//	                         └────────────────────────────────▶ garbage(due) ──CollectGarbage──▶ (nothing)
+//
+// While an intent is open, references to its object are counted in the intent.
+// A live object with two or more references has an entry in the object tree;
+// one with exactly one reference has none. So the size of the state does not
+// grow with history: what a partition's pages refer to costs nothing here
+// unless it is a bundle that several partitions share.
+//
+// # Invariants (Check verifies them all)
+//
+//  1. Hot is contiguous: each segment starts where the last ended; the first
+//     starts at RootEnd if there is a root; the last ends at Tiered.
+//  2. Totals are those of the hot segments plus what the pages hold, never
+//     negative; without a root they are exactly those of the hot segments.
+//  3. For each partition at most one broker leads; the leader is in the ISR,
+//     the ISR within the replicas. Epochs never go down.
+//  4. An object is in at most one of: intents, object tree, garbage. Nothing
+//     that a ledger names is garbage. Counts are never negative.
+//  5. The leader and host sets agree with the partitions.
+//
+// # Size
+//
+// Measured with three replicas: a partition takes 0.5 KB in memory, 1.4 KB with
+// up to four hot segments, and 0.14 KB for each segment that the list has room
+// for beyond (it doubles as it grows); in a snapshot 76 bytes and 84 for each
+// hot segment. BenchmarkSnapshot measures it with 100,000 partitions. What a
+// restart replays is bounded by half the last snapshot, at least 4 MiB.
+//
+// # What is refused
+//
+// A command that would break an invariant is refused with a record.Reason and
+// changes nothing; entries of one command are judged one by one. Bounds are in
+// metadata/record. An undecodable command in the log halts the image: the
+// broker is older than the cluster or its disk is corrupt, and it must not
+// guess.
+//
+// # Who may call
+//
+// Image and everything reached through it: any goroutine, read only. Apply:
+// any goroutine, it does not change its argument. Store: any goroutine.
+//
+// # Snapshot
+//
+//	+----------+---------+----------+   +------+---------+---------+--------+--------+---------+
+//	| "TLIMAGE1" version | index    |   | kind | version | records | length | crc32c | payload |  …  end
+//	| 8 bytes  | u16     | u64      |   | u8   | u8      | u32     | u32    | u32    | length  |
+//	+----------+---------+----------+   +------+---------+---------+--------+--------+---------+
+//	 header: u32 crc32c follows           frame, at most maxFrame bytes of payload
+//
+// All integers are little-endian. The checksum of a frame covers its header up
+// to the checksum and its payload. Frames come in the order of the kinds; the
+// end frame has kind 255 and carries the number of all records and the
+// checksum of all frame checksums. A snapshot that ends before it is torn.
+package metadata

@@ -1,0 +1,37 @@
+package record
+
+// Bounds of commands and of the state. They keep one command inside one Raft
+// message, one state record inside one snapshot frame, and the state of one
+// partition, topic or broker at a published size.
+const (
+	// MaxSize is the largest encoded command in bytes: a batch of commands
+	// must fit the memory of a follower, and one fsync.
+	MaxSize = 512 << 10
+	// MaxHot is the largest number of segments in Ledger.Hot; a commit beyond
+	// it is refused until older ones are spilled.
+	MaxHot = 256
+	// MaxCommitEntries is the largest number of entries in one CommitUpload or Spill.
+	MaxCommitEntries = 500
+	// MaxIntents is how many uploads one broker may have open: it bounds the
+	// objects that a crash can orphan.
+	MaxIntents = 1024
+	// MaxTopicName is the longest topic name in bytes, as in Kafka.
+	MaxTopicName = 249
+	// MaxPartitions is the largest number of partitions of one topic.
+	MaxPartitions = 1 << 20
+	// MaxReplicas is the largest replication factor.
+	MaxReplicas = 64
+	// MaxConfigs and MaxConfigBytes bound the settings of one topic or broker.
+	MaxConfigs     = 512
+	MaxConfigBytes = 128 << 10
+	// MaxProducerIDs is the largest producer id block.
+	MaxProducerIDs = 1 << 20
+	// MaxFeatures is the largest number of feature levels.
+	MaxFeatures = 64
+	// MaxBrokers is the largest number of registered brokers.
+	MaxBrokers = 4096
+
+	maxString    = 32 << 10 // one string
+	maxList      = 1 << 17  // any list; the remaining bytes bound it further
+	maxEndpoints = 64
+)
