@@ -1,0 +1,208 @@
+package api
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/broker/wire"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Required acknowledgements of a produce request.
+const (
+	acksNone   = 0
+	acksLeader = 1
+	acksAll    = -1
+)
+
+// maxThrottle bounds how long a produce request waits for room in the write-ahead
+// log, whatever its own time-out: a connection that waits is not read, so that it
+// cannot be seen whether its client has gone.
+const maxThrottle = time.Minute
+
+// produceOp is one produce request under way. It is handed from the connection's
+// goroutine to the write-ahead log's, and to the connection's writer: remaining
+// counts the partitions that are not decided yet, plus one for the goroutine that
+// hands them over, and whoever brings it to zero answers.
+type produceOp struct {
+	api       *API
+	r         *server.Request
+	req       *wire.ProduceRequest
+	resp      wire.ProduceResponse
+	parts     []wire.ProducePartitionResponse // of all topics, in order
+	appends   []partition.Append              // one per part
+	remaining atomic.Int32
+	buf       []byte // the encoded response
+	bufs      [1][]byte
+}
+
+var produceOps = sync.Pool{New: func() any { return new(produceOp) }}
+
+// produce answers Produce. The request is appended in the order in which the
+// connection sent it; the answer follows when all of it is durable, while the
+// connection's next request is taken.
+func (a *API) produce(r *server.Request) {
+	if r.Version < wire.MinProduceVersion || r.Version > wire.MaxProduceVersion {
+		a.refuse(r, "unsupported version")
+		return
+	}
+	req := wire.AcquireProduceRequest()
+	if err := req.Parse(r.Version, r.Body); err != nil {
+		req.Release()
+		a.refuse(r, err.Error())
+		return
+	}
+	op := produceOps.Get().(*produceOp)
+	op.api, op.r, op.req = a, r, req
+	op.prepare()
+	op.remaining.Store(int32(len(op.parts)) + 1)
+	deadline := r.Received.Add(min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxThrottle))
+	i := 0
+	for t := range req.Topics {
+		topic := &req.Topics[t]
+		for p := range topic.Partitions {
+			op.append(i, topic, &topic.Partitions[p], deadline)
+			i++
+		}
+	}
+	op.decided()
+}
+
+// prepare shapes the response like the request. The appends must not move once
+// the first is handed over, so all of them are made first.
+func (op *produceOp) prepare() {
+	n := 0
+	for i := range op.req.Topics {
+		n += len(op.req.Topics[i].Partitions)
+	}
+	if cap(op.appends) < n {
+		op.appends = make([]partition.Append, n)
+		op.parts = make([]wire.ProducePartitionResponse, n)
+	}
+	op.appends, op.parts = op.appends[:n], op.parts[:n]
+	op.resp.Topics = op.resp.Topics[:0]
+	at := 0
+	for i := range op.req.Topics {
+		t := &op.req.Topics[i]
+		end := at + len(t.Partitions)
+		op.resp.Topics = append(op.resp.Topics, wire.ProduceTopicResponse{Name: t.Name, ID: t.ID, Partitions: op.parts[at:end:end]})
+		for j := range t.Partitions {
+			op.parts[at+j] = wire.ProducePartitionResponse{Index: t.Partitions[j].Index, BaseOffset: -1, LogAppendTime: -1, LogStartOffset: -1}
+		}
+		at = end
+	}
+}
+
+// append hands over the batch of one partition.
+func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProducePartition, deadline time.Time) {
+	a := op.api
+	p, err := a.produceTarget(op.r.Version, topic, part.Index)
+	if err == nil {
+		err = checkProduce(op.r.Version, op.req, p.Topic(), part.Records)
+	}
+	if err == nil {
+		op.appends[i].Index = i
+		err = a.appendWhenRoom(p, &op.appends[i], part.Records, op, deadline)
+	}
+	if err != nil {
+		op.fail(i, err)
+		op.decided()
+	}
+}
+
+// produceTarget finds the partition that a request names.
+func (a *API) produceTarget(version int16, topic *wire.ProduceTopic, index int32) (*partition.Partition, error) {
+	if version >= 13 {
+		if p := a.Partitions.GetByID(wal.ID{Topic: topic.ID, Partition: index}); p != nil {
+			return p, nil
+		}
+		if t, ok := a.Metadata.Image().TopicByID(topic.ID); ok {
+			return nil, kerr.ErrorForCode(a.missing(t.Name, index))
+		}
+		return nil, kerr.UnknownTopicID
+	}
+	if p := a.Partitions.GetBytes(topic.Name, index); p != nil {
+		return p, nil
+	}
+	return nil, kerr.ErrorForCode(a.missing(string(topic.Name), index))
+}
+
+// appendWhenRoom appends, waiting for room in the write-ahead log while the
+// object store takes no data. Waiting keeps the connection from being read, which
+// throttles its producer; when the request's time is up, the producer gets a
+// retriable error.
+func (a *API) appendWhenRoom(p *partition.Partition, ap *partition.Append, records []byte, owner partition.Owner, deadline time.Time) error {
+	err := p.Append(ap, records, partition.FromClient, owner)
+	if !errors.Is(err, wal.ErrFull) {
+		return err
+	}
+	a.metrics.throttled.Inc()
+	for errors.Is(err, wal.ErrFull) && a.WaitForRoom(a.ctx, len(records), deadline) {
+		err = p.Append(ap, records, partition.FromClient, owner)
+	}
+	return err
+}
+
+// Appended implements partition.Owner.
+func (op *produceOp) Appended(ap *partition.Append, err error) {
+	if err != nil {
+		op.fail(ap.Index, err)
+	} else {
+		part := &op.parts[ap.Index]
+		part.BaseOffset, part.LogAppendTime, part.LogStartOffset = ap.BaseOffset, ap.AppendTime, ap.LogStart()
+	}
+	op.decided()
+}
+
+func (op *produceOp) fail(i int, err error) {
+	op.parts[i].ErrorCode = errorCode(err)
+	op.parts[i].ErrorMessage = err.Error()
+	op.api.metrics.produceErrors.Inc()
+	if op.api.logger.Enabled(op.api.ctx, levelRefusedBatch) {
+		op.api.logger.Log(op.api.ctx, levelRefusedBatch, "batch refused", "partition", op.parts[i].Index, "client", op.r.Conn.RemoteAddr(), "error", err)
+	}
+}
+
+// decided counts one partition as decided, and answers after the last.
+func (op *produceOp) decided() {
+	if op.remaining.Add(-1) != 0 {
+		return
+	}
+	if op.req.Acks == acksNone {
+		op.finishWithoutAck()
+		return
+	}
+	op.buf = op.resp.AppendTo(op.buf[:0], op.r.Version)
+	op.bufs[0] = op.buf
+	op.api.traced(op.r)
+	op.r.Respond(server.Response{Buffers: net.Buffers(op.bufs[:]), Done: op.free})
+}
+
+// finishWithoutAck ends a request that gets no reply. As in Kafka an error closes
+// the connection, so that the producer notices.
+func (op *produceOp) finishWithoutAck() {
+	failed := false
+	for i := range op.parts {
+		failed = failed || op.parts[i].ErrorCode != 0
+	}
+	op.r.Respond(server.Response{None: true, Close: failed, Done: op.free})
+}
+
+// keepProduceParts bounds what a pooled op keeps room for.
+const keepProduceParts = 1024
+
+func (op *produceOp) free() {
+	op.req.Release()
+	clear(op.appends)
+	op.r, op.req, op.api = nil, nil, nil
+	if cap(op.parts) <= keepProduceParts {
+		produceOps.Put(op)
+	}
+}

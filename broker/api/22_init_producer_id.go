@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/metadata/controller"
+)
+
+// producerIDs hands out producer ids that no other broker has handed out, ever.
+type producerIDs struct {
+	mu        sync.Mutex // held while a block is fetched: the others would want one, too
+	next, end int64
+}
+
+// take returns a fresh id.
+func (ids *producerIDs) take(ctx context.Context, a *API) (int64, error) {
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if ids.next == ids.end {
+		cmd, err := controller.AllocateProducerIDs(a.Metadata.Image(), a.Config.NodeID)
+		if err != nil {
+			return 0, fmt.Errorf("allocate producer ids: %w", err)
+		}
+		result, err := a.Metadata.Propose(ctx, cmd)
+		if err != nil {
+			return 0, fmt.Errorf("allocate producer ids: %w", err)
+		}
+		ids.next, ids.end = result.FirstProducerID, result.FirstProducerID+int64(cmd.Count)
+	}
+	id := ids.next
+	ids.next++
+	return id, nil
+}
+
+// initProducerID answers InitProducerId for idempotent producers (KIP-98).
+func initProducerID(c *Call) kmsg.Response {
+	req := c.Request.(*kmsg.InitProducerIDRequest)
+	resp := kmsg.NewPtrInitProducerIDResponse()
+	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if req.TransactionalID != nil {
+		// A code that clients do not retry: this broker has no transactions.
+		resp.ErrorCode = kerr.UnsupportedVersion.Code
+		return resp
+	}
+	id, err := c.API.producerIDs.take(c.Context, c.API)
+	if err != nil {
+		resp.ErrorCode = kerr.CoordinatorNotAvailable.Code
+		c.API.logger.Warn("no producer id", "error", err)
+		return resp
+	}
+	resp.ProducerID, resp.ProducerEpoch = id, 0
+	return resp
+}

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/metadata/controller"
+)
+
+// createPartitions answers CreatePartitions.
+func createPartitions(c *Call) kmsg.Response {
+	req := c.Request.(*kmsg.CreatePartitionsRequest)
+	ctx, cancel := context.WithTimeout(c.Context, requestTimeout(req.TimeoutMillis))
+	defer cancel()
+	resp := kmsg.NewPtrCreatePartitionsResponse()
+	seen := make(map[string]int, len(req.Topics))
+	for i := range req.Topics {
+		seen[req.Topics[i].Topic]++
+	}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewCreatePartitionsResponseTopic()
+		rt.Topic = t.Topic
+		err := error(nil)
+		if seen[t.Topic] > 1 {
+			err = fmt.Errorf("%w: duplicate topic name: %s", kerr.InvalidRequest, t.Topic)
+		} else {
+			err = c.API.growTopic(ctx, t, req.ValidateOnly)
+		}
+		rt.ErrorCode, rt.ErrorMessage = errorCode(err), message(err)
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+func (a *API) growTopic(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	image := a.Metadata.Image()
+	t, ok := image.Topic(asked.Topic)
+	if !ok {
+		return fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, asked.Topic)
+	}
+	if internalTopic(t.Name) {
+		return fmt.Errorf("%w: the partitions of %s are fixed", kerr.InvalidTopicException, t.Name)
+	}
+	var manual [][]int32
+	if asked.Assignment != nil { // null leaves the choice to the broker, an empty list does not
+		manual = make([][]int32, len(asked.Assignment))
+		for i := range asked.Assignment {
+			manual[i] = asked.Assignment[i].Replicas
+		}
+	}
+	id := randomID()
+	cmd, err := controller.Grow(image, t.ID, int(asked.Count), manual, binary.BigEndian.Uint32(id[:]), controller.DefaultLimits)
+	if err != nil || validateOnly {
+		return err
+	}
+	return a.Metadata.CreatePartitions(ctx, cmd)
+}

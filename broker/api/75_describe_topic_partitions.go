@@ -1,0 +1,115 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/metadata"
+)
+
+// describeTopicPartitions answers DescribeTopicPartitions (KIP-966): topics in
+// name order, page by page.
+func describeTopicPartitions(c *Call) kmsg.Response {
+	req := c.Request.(*kmsg.DescribeTopicPartitionsRequest)
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	image := c.API.Metadata.Image()
+	from, fromPartition := "", int32(0)
+	if req.Cursor != nil {
+		from, fromPartition = req.Cursor.Topic, req.Cursor.Partition
+		if fromPartition < 0 {
+			return describeTopicPartitionsError(req, kerr.InvalidRequest.Code)
+		}
+	}
+	names := make([]string, 0, len(req.Topics))
+	for _, t := range req.Topics {
+		names = append(names, t.Topic)
+	}
+	if len(req.Topics) == 0 {
+		for t := range image.TopicsFrom(from) {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	room := int32(maxDescribedPartitions)
+	if req.ResponsePartitionLimit > 0 {
+		room = min(room, req.ResponsePartitionLimit)
+	}
+	for _, name := range names {
+		if name < from {
+			continue
+		}
+		first := int32(0)
+		if name == from {
+			first = fromPartition
+		}
+		if room == 0 {
+			resp.NextCursor = nextCursor(name, first)
+			return resp
+		}
+		rt, next := describePartitionsOf(image, name, first, room)
+		resp.Topics = append(resp.Topics, rt)
+		room -= int32(len(rt.Partitions))
+		if next >= 0 {
+			resp.NextCursor = nextCursor(name, next)
+			return resp
+		}
+	}
+	return resp
+}
+
+// maxDescribedPartitions bounds one page (max.request.partition.size.limit).
+const maxDescribedPartitions = 2000
+
+func nextCursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
+	n := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
+	n.Topic, n.Partition = topic, partition
+	return &n
+}
+
+func describeTopicPartitionsError(req *kmsg.DescribeTopicPartitionsRequest, code int16) *kmsg.DescribeTopicPartitionsResponse {
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	for _, t := range req.Topics {
+		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		name := t.Topic
+		rt.Topic, rt.ErrorCode, rt.AuthorizedOperations = &name, code, noOperations
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// describePartitionsOf describes at most room partitions of a topic; next is the
+// first that did not fit, or -1.
+func describePartitionsOf(image *metadata.Image, name string, first, room int32) (rt kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+	rt = kmsg.NewDescribeTopicPartitionsResponseTopic()
+	rt.Topic, rt.AuthorizedOperations = &name, noOperations
+	t, ok := image.Topic(name)
+	if !ok {
+		rt.ErrorCode = kerr.UnknownTopicOrPartition.Code
+		if !validTopicName(name) {
+			rt.ErrorCode = kerr.InvalidTopicException.Code
+		}
+		return rt, -1
+	}
+	rt.TopicID, rt.IsInternal = t.ID, internalTopic(name)
+	for i := first; i < t.Partitions; i++ {
+		if i-first == room {
+			return rt, i
+		}
+		p, ok := image.PartitionOf(t, i)
+		if !ok {
+			continue
+		}
+		rp := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		rp.Partition, rp.LeaderID, rp.LeaderEpoch = p.Index, p.Leader, p.LeaderEpoch
+		rp.Replicas, rp.ISR, rp.OfflineReplicas = p.Replicas, p.ISR, offline(image, p)
+		rp.EligibleLeaderReplicas, rp.LastKnownELR = []int32{}, []int32{}
+		if p.Leader == metadata.NoLeader {
+			rp.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt, -1
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/metadata"
+	command "github.com/tidelinehq/tideline/metadata/record"
+	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Metadata is the cluster's state and the way to change it.
+type Metadata interface {
+	// Image is the newest state that this broker has.
+	Image() *metadata.Image
+	// Controller is the id of the broker that leads the Raft group, or -1.
+	Controller() int32
+	// Propose applies a command and returns once this broker's image shows it, and
+	// the broker acts on it. A refusal is a command.Reason.
+	Propose(ctx context.Context, c command.Command) (command.Result, error)
+	// CreateTopic, CreatePartitions and DeleteTopic are proposals, too; the first
+	// two in as many commands as their size takes.
+	CreateTopic(ctx context.Context, c *command.CreateTopic) error
+	CreatePartitions(ctx context.Context, c *command.CreatePartitions) error
+	DeleteTopic(ctx context.Context, topic metadata.ID, now time.Time) error
+}
+
+// HistoryRequest asks for whole batches from the one that contains Offset on, all
+// below Limit, at most MaxBytes of them.
+type HistoryRequest struct {
+	ID            wal.ID
+	Offset, Limit int64
+	MaxBytes      int
+	AtLeastOne    bool // the first batch counts whatever its size
+}
+
+// History is what lies in the object store.
+type History interface {
+	// ReadAll serves several partitions under one limit of bytes, in order.
+	ReadAll(ctx context.Context, requests []HistoryRequest, maxBytes int) []tiering.ReadResult
+	// FindTime returns the first tiered record at or above from whose timestamp (ms)
+	// is at least ts.
+	FindTime(ctx context.Context, id wal.ID, ts, from int64) (partition.TimeOffset, bool, error)
+	// MaxTime returns the tiered record with the greatest timestamp.
+	MaxTime(ctx context.Context, id wal.ID) (partition.TimeOffset, bool, error)
+	// Ledger returns what is known of a partition's remote data.
+	Ledger(id wal.ID) (metadata.Ledger, bool)
+}
+
+// Deps are the parts that the API is made of.
+type Deps struct {
+	Config     *config.Config
+	Metadata   Metadata
+	Partitions *partition.Table
+	History    History
+	Groups     Groups
+	Purgatory  *purgatory.Purgatory
+	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.
+	Tracer trace.Tracer
+	// DiskUsage returns size and free bytes of the file system of data.dir.
+	DiskUsage func() (total, free int64)
+	// WaitForRoom blocks while the write-ahead log has no room for so many bytes. It
+	// reports false when the deadline came first.
+	WaitForRoom func(ctx context.Context, bytes int, deadline time.Time) bool
+}
+
+// responseBudget bounds the bytes of fetch responses that are under way.
+const responseBudget = 256 << 20
+
+// New makes an API of its parts. registerer may be nil.
+func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheus.Registerer) *API {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &API{
+		Deps: d, now: now, logger: logger, ctx: ctx, cancel: cancel,
+		decoding:      semaphore.NewWeighted(decodeBudget),
+		calls:         semaphore.NewWeighted(maxConcurrentCalls),
+		responseBytes: newByteBudget(responseBudget),
+		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
+	}
+	a.metrics = newMetrics(a, registerer)
+	return a
+}

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/metadata/controller"
+	"github.com/tidelinehq/tideline/metadata/quorum"
+	command "github.com/tidelinehq/tideline/metadata/record"
+	"github.com/tidelinehq/tideline/tiering/cache"
+	"github.com/tidelinehq/tideline/tiering/manifest"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// codes maps the errors of other packages to Kafka's codes. The first match wins.
+var codes = []struct {
+	err  error
+	code *kerr.Error
+}{
+	{partition.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
+	{partition.ErrStopped, kerr.NotLeaderForPartition},
+	{partition.ErrFencedEpoch, kerr.FencedLeaderEpoch},
+	{partition.ErrUnknownEpoch, kerr.UnknownLeaderEpoch},
+	{partition.ErrTooLarge, kerr.MessageTooLarge},
+	{partition.ErrInvalidTimestamp, kerr.InvalidTimestamp},
+	{partition.ErrInvalidRecord, kerr.InvalidRecord},
+	{partition.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
+	{partition.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+	{record.ErrMagic, kerr.UnsupportedForMessageFormat},
+	{record.ErrChecksum, kerr.CorruptMessage},
+	{record.ErrCorrupt, kerr.CorruptMessage},
+	{record.ErrShort, kerr.CorruptMessage},
+	{record.ErrTooLarge, kerr.MessageTooLarge},
+	{record.ErrCodec, kerr.UnsupportedCompressionType},
+	{record.ErrInvalid, kerr.InvalidRecord},
+	// The write-ahead log is at its limit, because the object store does not take
+	// data. Every client retries this code, which is not true of
+	// THROTTLING_QUOTA_EXCEEDED; the message says what it really is.
+	{wal.ErrFull, kerr.NotEnoughReplicas},
+	{wal.ErrFatal, kerr.KafkaStorageError},
+	{wal.ErrClosed, kerr.NotLeaderForPartition},
+	{wal.ErrDropped, kerr.NotLeaderForPartition},
+	{wal.ErrTooLarge, kerr.MessageTooLarge},
+	{cache.ErrBusy, kerr.RequestTimedOut},
+	{manifest.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
+	{manifest.ErrBelowStart, kerr.OffsetOutOfRange},
+	{controller.ErrInvalidTopic, kerr.InvalidTopicException},
+	{controller.ErrTopicExists, kerr.TopicAlreadyExists},
+	{controller.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+	{controller.ErrInvalidPartitions, kerr.InvalidPartitions},
+	{controller.ErrInvalidReplicationFactor, kerr.InvalidReplicationFactor},
+	{controller.ErrInvalidAssignment, kerr.InvalidReplicaAssignment},
+	{controller.ErrInvalidConfig, kerr.InvalidConfig},
+	{controller.ErrInvalidRequest, kerr.InvalidRequest},
+	{controller.ErrNoBrokers, kerr.InvalidReplicationFactor},
+	{command.TopicExists, kerr.TopicAlreadyExists},
+	{command.NoTopic, kerr.UnknownTopicOrPartition},
+	{command.NoPartition, kerr.UnknownTopicOrPartition},
+	{command.WrongCount, kerr.InvalidPartitions},
+	{command.StaleEpoch, kerr.NotLeaderForPartition},
+	{command.TooMany, kerr.PolicyViolation},
+	{quorum.ErrNotLeader, kerr.NotController},
+	{quorum.ErrUnknown, kerr.RequestTimedOut},
+	{quorum.ErrTooLarge, kerr.PolicyViolation},
+	{context.Canceled, kerr.NotLeaderForPartition},
+	{context.DeadlineExceeded, kerr.RequestTimedOut},
+}
+
+// errorCode returns the Kafka code for err: 0 for nil, and for an error that
+// nothing says anything about, a storage error, which clients retry.
+func errorCode(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	if k := (*kerr.Error)(nil); errors.As(err, &k) {
+		return k.Code
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code.Code
+		}
+	}
+	return kerr.KafkaStorageError.Code
+}
+
+// message returns the text that goes to the client with an error, or nil.
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	s := err.Error()
+	return &s
+}

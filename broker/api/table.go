@@ -1,0 +1,108 @@
+package api
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// API keys, by Kafka's names.
+const (
+	keyProduce                 = 0
+	keyFetch                   = 1
+	keyListOffsets             = 2
+	keyMetadata                = 3
+	keyOffsetCommit            = 8
+	keyOffsetFetch             = 9
+	keyFindCoordinator         = 10
+	keyJoinGroup               = 11
+	keyHeartbeat               = 12
+	keyLeaveGroup              = 13
+	keySyncGroup               = 14
+	keyDescribeGroups          = 15
+	keyListGroups              = 16
+	keyApiVersions             = 18
+	keyCreateTopics            = 19
+	keyDeleteTopics            = 20
+	keyDeleteRecords           = 21
+	keyInitProducerID          = 22
+	keyOffsetForLeaderEpoch    = 23
+	keyDescribeConfigs         = 32
+	keyDescribeLogDirs         = 35
+	keyCreatePartitions        = 37
+	keyDeleteGroups            = 42
+	keyIncrementalAlterConfigs = 44
+	keyOffsetDelete            = 47
+	keyDescribeCluster         = 60
+	keyDescribeTopicPartitions = 75
+)
+
+// entry is one API key that the broker serves.
+type entry struct {
+	key      int16
+	min, max int16
+	handle   handler
+	// inline handlers neither wait nor read a disk: they run on the connection's
+	// goroutine.
+	inline bool
+	// answer is how many bytes, decoded and encoded, an element of the request may
+	// add to the response, where that is far more than the element itself has.
+	answer int64
+	// advertisedMin is what ApiVersions says instead of min, where that differs.
+	advertisedMin *int16
+}
+
+// produceAdvertisedMin: librdkafka compresses only for brokers that advertise
+// Produce v0, so Apache Kafka 4 goes on advertising what it does not serve, and
+// so does this broker (KAFKA-18659). A request below min is refused all the same.
+var produceAdvertisedMin = int16(0)
+
+// table is every key that the broker serves, ascending; filled by init because
+// handlers refer to it.
+var table []entry
+
+func init() {
+	table = []entry{
+		{key: keyProduce, min: 3, max: 13, advertisedMin: &produceAdvertisedMin},
+		{key: keyFetch, min: 4, max: 18},
+		{key: keyListOffsets, min: 1, max: 11, handle: listOffsets},
+		{key: keyMetadata, min: 0, max: 13, handle: metadataTopics},
+		{key: keyOffsetCommit, min: 2, max: 10, handle: toGroups, inline: true},
+		{key: keyOffsetFetch, min: 1, max: 10, handle: toGroups, inline: true},
+		{key: keyFindCoordinator, min: 0, max: 6, handle: findCoordinator},
+		{key: keyJoinGroup, min: 0, max: 9, handle: toGroups, inline: true},
+		{key: keyHeartbeat, min: 0, max: 4, handle: toGroups, inline: true},
+		{key: keyLeaveGroup, min: 0, max: 5, handle: toGroups, inline: true},
+		{key: keySyncGroup, min: 0, max: 5, handle: toGroups, inline: true},
+		{key: keyDescribeGroups, min: 0, max: 6, handle: toGroups, inline: true},
+		{key: keyListGroups, min: 0, max: 5, handle: toGroups, inline: true},
+		{key: keyApiVersions, min: 0, max: 4, handle: apiVersions, inline: true},
+		{key: keyCreateTopics, min: 2, max: 7, handle: createTopics, answer: 12 << 10},
+		{key: keyDeleteTopics, min: 1, max: 6, handle: deleteTopics},
+		{key: keyDeleteRecords, min: 0, max: 2, handle: deleteRecords},
+		{key: keyInitProducerID, min: 0, max: 5, handle: initProducerID},
+		{key: keyOffsetForLeaderEpoch, min: 2, max: 4, handle: offsetForLeaderEpoch, inline: true},
+		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
+		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
+		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions},
+		{key: keyDeleteGroups, min: 0, max: 2, handle: toGroups, inline: true},
+		{key: keyIncrementalAlterConfigs, min: 0, max: 1, handle: incrementalAlterConfigs},
+		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
+		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
+	}
+	for i := range table {
+		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {
+			panic("api: no codec for an api key")
+		}
+		byKey[table[i].key] = &table[i]
+	}
+}
+
+// maxKey bounds the index by key.
+const maxKey = 128
+
+var byKey [maxKey]*entry
+
+func lookup(key int16) *entry {
+	if key < 0 || key >= maxKey {
+		return nil
+	}
+	return byKey[key]
+}

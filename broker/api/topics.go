@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/metadata"
+	"github.com/tidelinehq/tideline/metadata/controller"
+	command "github.com/tidelinehq/tideline/metadata/record"
+)
+
+// OffsetsTopic is the internal topic with the state of consumer groups.
+const OffsetsTopic = "__consumer_offsets"
+
+// internalTopic reports whether a topic is the broker's own.
+func internalTopic(name string) bool { return name == OffsetsTopic || name == "__transaction_state" }
+
+func validTopicName(name string) bool { return controller.ValidTopicName(name) == nil }
+
+// randomID returns a topic id.
+func randomID() (id metadata.ID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
+
+// newTopic is a topic to create.
+type newTopic struct {
+	name        string
+	partitions  int32 // -1: the default
+	replication int16 // -1: the default
+	assignments [][]int32
+	configs     map[string]string
+}
+
+// decideTopic validates a topic and places its replicas.
+func (a *API) decideTopic(t *newTopic) (*command.CreateTopic, error) {
+	if err := a.Config.ValidateTopic(t.configs); err != nil {
+		return nil, fmt.Errorf("%w: %w", kerr.InvalidConfig, err)
+	}
+	id := randomID()
+	return controller.Create(a.Metadata.Image(), &controller.CreateTopic{
+		ID: id, Name: t.name, Partitions: int(t.partitions), ReplicationFactor: int(t.replication),
+		Assignments: t.assignments, Configs: t.configs, Spread: binary.BigEndian.Uint32(id[:]),
+	}, controller.Defaults{
+		Partitions: int(a.Config.NumPartitions), ReplicationFactor: int(a.Config.DefaultReplicationFactor),
+	}, controller.DefaultLimits, a.now())
+}
+
+// createTopic creates a topic. One that collides with another in the names of
+// metrics, where '.' and '_' are the same, is refused as in Kafka.
+func (a *API) createTopic(ctx context.Context, t *newTopic, validateOnly bool) (*command.CreateTopic, error) {
+	c, err := a.decideTopic(t)
+	if err != nil || validateOnly {
+		return c, err
+	}
+	return c, a.Metadata.CreateTopic(ctx, c)
+}
+
+// autoCreate creates a topic that a client asked about, with the defaults. It is
+// no error when another request was first.
+func (a *API) autoCreate(ctx context.Context, name string) error {
+	if name == OffsetsTopic {
+		_, err := a.groupTopic(ctx)
+		return err
+	}
+	if internalTopic(name) {
+		return fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, name) // this broker has no use for it
+	}
+	_, err := a.createTopic(ctx, &newTopic{name: name, partitions: -1, replication: -1}, false)
+	if errors.Is(err, controller.ErrTopicExists) || errors.Is(err, command.TopicExists) {
+		return nil
+	}
+	return err
+}
+
+// groupTopic returns __consumer_offsets, which is created on first use.
+func (a *API) groupTopic(ctx context.Context) (*metadata.Topic, error) {
+	if t, ok := a.Metadata.Image().Topic(OffsetsTopic); ok {
+		return t, nil
+	}
+	_, err := a.createTopic(ctx, &newTopic{
+		name: OffsetsTopic, partitions: a.Config.OffsetsTopicPartitions, replication: a.Config.OffsetsTopicReplicationFactor,
+		configs: map[string]string{
+			"cleanup.policy": "compact", "compression.type": "producer",
+			"segment.bytes": strconv.Itoa(100 << 20), "retention.ms": "-1",
+		},
+	}, false)
+	if err != nil && !errors.Is(err, controller.ErrTopicExists) && !errors.Is(err, command.TopicExists) {
+		return nil, fmt.Errorf("create %s: %w", OffsetsTopic, err)
+	}
+	t, ok := a.Metadata.Image().Topic(OffsetsTopic)
+	if !ok {
+		return nil, fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, OffsetsTopic)
+	}
+	return t, nil
+}

@@ -1,0 +1,495 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/tidelinehq/tideline/broker/api"
+	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/broker/telemetry"
+	"github.com/tidelinehq/tideline/internal/vfs"
+	"github.com/tidelinehq/tideline/metadata"
+	"github.com/tidelinehq/tideline/metadata/controller"
+	command "github.com/tidelinehq/tideline/metadata/record"
+	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/cache"
+	"github.com/tidelinehq/tideline/tiering/manifest"
+	"github.com/tidelinehq/tideline/tiering/objstore"
+	"github.com/tidelinehq/tideline/tiering/objstore/open"
+	"github.com/tidelinehq/tideline/tiering/objstore/retry"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Broker is one node. Start it once, stop it once.
+type Broker struct {
+	// Version is what spans say of the program; to be set before Start.
+	Version string
+
+	tracer      trace.Tracer // nil: off
+	stopTracing func(context.Context) error
+
+	cfg      *config.Config
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	fs       vfs.FS
+	now      func() time.Time
+
+	kafka []net.Listener
+	http  net.Listener
+	web   *http.Server
+
+	meta      *metadataHandle
+	log       *wal.Log
+	uploads   objstore.Store
+	reads     objstore.Store
+	locator   *manifest.Locator
+	reader    *tiering.Reader
+	engine    *tiering.Engine
+	table     *partition.Table
+	replicas  *replicas
+	groups    *group.Coordinator
+	purgatory *purgatory.Purgatory
+	api       *api.API
+	server    *server.Server
+
+	run    context.Context // of the background work
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	fatal  chan error // the first error that ends the broker
+	ready  chan struct{}
+}
+
+// maxParked bounds the fetches that wait for records: one for each connection
+// that Kafka's default would allow, and then some.
+const maxParked = 100_000
+
+// pageCacheBytes bounds the manifest pages that are kept decoded.
+const pageCacheBytes = 32 << 20
+
+// cleanInterval is how often garbage is looked for, unless the grace period is
+// shorter: then a look for each period.
+const cleanInterval = 30 * time.Second
+
+// New makes a broker that does nothing yet. registry may be nil.
+func New(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry) (*Broker, error) {
+	for _, l := range cfg.Listeners {
+		if l.Protocol != config.Plaintext {
+			return nil, fmt.Errorf("listeners: %s needs the protocol %s, and this release speaks PLAINTEXT only", l, l.Protocol)
+		}
+	}
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+	}
+	b := &Broker{
+		cfg: cfg, logger: logger, registry: registry, fs: vfs.OS(), now: time.Now,
+		fatal: make(chan error, 1), ready: make(chan struct{}),
+	}
+	b.run, b.cancel = context.WithCancel(context.Background())
+	return b, nil
+}
+
+// Start brings the broker up and returns when it serves. When it fails, what was
+// started is stopped again.
+func (b *Broker) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		b.trace, b.listen, b.openState, b.openStore, b.assemble, b.register, b.serve,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	close(b.ready)
+	return nil
+}
+
+// trace starts the export of spans, if the environment asks for it.
+func (b *Broker) trace(ctx context.Context) error {
+	provider, stop, err := telemetry.Tracing(ctx, telemetry.TraceOptions{
+		Version: b.Version, NodeID: b.cfg.NodeID, Getenv: os.Getenv, Logger: b.logger.With("part", "tracing"),
+	})
+	if err != nil {
+		return err
+	}
+	b.stopTracing = stop
+	if _, off := provider.(noop.TracerProvider); !off {
+		b.tracer = provider.Tracer("github.com/tidelinehq/tideline")
+	}
+	return nil
+}
+
+// listen takes the addresses first: a port that is in use should be known before
+// anything else happens.
+func (b *Broker) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	for _, l := range b.cfg.Listeners {
+		bound, err := lc.Listen(ctx, "tcp", l.Address())
+		if err != nil {
+			return fmt.Errorf("listeners: %w", err)
+		}
+		b.kafka = append(b.kafka, bound)
+	}
+	if b.cfg.HTTPListener == "" {
+		return nil
+	}
+	bound, err := lc.Listen(ctx, "tcp", b.cfg.HTTPListener)
+	if err != nil {
+		return fmt.Errorf("http.listener: %w", err)
+	}
+	b.http = bound
+	return nil
+}
+
+// openState opens the Raft state and the write-ahead log, side by side.
+func (b *Broker) openState(ctx context.Context) error {
+	opened := make(chan error, 1)
+	go func() {
+		store, err := metadata.Open(ctx, metadata.Options{
+			Dir: filepath.Join(b.cfg.DataDir, "metadata"), NodeID: b.cfg.NodeID,
+			OnFatal: b.fail, Logger: b.logger.With("part", "metadata"), Registerer: b.registry,
+		})
+		if err == nil {
+			b.meta = newMetadataHandle(store)
+		}
+		opened <- err
+	}()
+	sync := wal.SyncAlways
+	if b.cfg.WALSync == "os" {
+		sync = wal.SyncOS
+	}
+	var err error
+	b.log, err = wal.Open(wal.Options{
+		FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "wal"), Sync: sync,
+		FileBytes: b.cfg.WALFileBytes, MaxBytes: b.cfg.WALMaxBytes, TailBytes: b.cfg.WALTailBytes, DirectIO: b.cfg.WALDirectIO,
+		OnRoll: b.rolled, OnFatal: b.fail, Logger: b.logger.With("part", "wal"), Registerer: b.registry,
+	})
+	return errors.Join(err, <-opened)
+}
+
+// rolled is called by the write-ahead log, maybe before the replicas exist: then
+// recovery has not opened anything that could have a state to save.
+func (b *Broker) rolled(logs []*wal.Partition) {
+	select {
+	case <-b.ready:
+		b.replicas.rolled(logs)
+	case <-b.run.Done():
+	}
+}
+
+// storeCheckTimeout bounds the look at the object store at start. A store that is
+// away is no reason not to serve.
+const storeCheckTimeout = 3 * time.Second
+
+func (b *Broker) openStore(ctx context.Context) error {
+	logger := b.logger.With("part", "object_store")
+	options := open.Options{Retry: retry.Options{Logger: logger, Registerer: b.registry}}
+	var err error
+	// Uploads and cold reads have connections and retry budgets of their own.
+	if b.uploads, err = open.Open(ctx, b.cfg.ObjectStore, options); err != nil {
+		return err
+	}
+	if b.reads, err = open.Open(ctx, b.cfg.ObjectStore, options); err != nil {
+		return err
+	}
+	check, cancel := context.WithTimeout(ctx, storeCheckTimeout)
+	defer cancel()
+	if err := open.Wait(check, b.uploads, logger); err != nil {
+		if check.Err() == nil {
+			return fmt.Errorf("object.store %s: %w", b.cfg.ObjectStore, err)
+		}
+		logger.Warn("the object store does not answer; the broker serves what is on its disk and uploads later", "error", err)
+	}
+	return nil
+}
+
+// assemble makes the parts and ties them together.
+func (b *Broker) assemble(context.Context) error {
+	b.table = partition.NewTable()
+	l := &ledger{meta: b.meta, nodeID: b.cfg.NodeID, now: b.now}
+	b.locator = tiering.NewLocator(l, b.reads, pageCacheBytes, b.registry)
+	var err error
+	if b.engine, err = tiering.New(tiering.Options{
+		Ledger: l, Store: b.uploads, FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "spool"), Locator: b.locator,
+		Grace: b.cfg.TierGarbageGrace, Tracer: b.tracer, CleanInterval: min(cleanInterval, b.cfg.TierGarbageGrace),
+		WALUsage: func() (int64, int64) { u := b.log.Usage(); return u.Bytes, u.MaxBytes },
+		Logger:   b.logger.With("part", "tiering"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	if b.reader, err = tiering.NewReader(tiering.ReaderOptions{
+		Store: b.reads, Locator: b.locator, CacheBytes: b.cfg.CacheMemoryBytes,
+		Disk:   &cache.DiskOptions{FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "cache"), Bytes: b.cfg.CacheDiskBytes},
+		Logger: b.logger.With("part", "cold_read"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	past := &history{meta: b.meta, locator: b.locator, reader: b.reader}
+	if b.groups, err = group.New(group.Options{
+		Config: groupConfig(b.cfg, b.meta.Image()), Log: &internalLog{topic: api.OffsetsTopic, table: b.table, history: past},
+		Topics: topicNames{b.meta}, Logger: b.logger.With("part", "groups"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	b.replicas = &replicas{
+		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, groups: b.groups, now: b.now, logger: b.logger,
+		history: past, store: b.reads,
+		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
+	}
+	b.replicas.conf.Store(b.cfg)
+	b.purgatory = purgatory.New(maxParked, b.registry)
+	b.api = api.New(api.Deps{
+		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
+		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
+	}, b.now, b.logger, b.registry)
+	b.server, err = server.New(server.Options{
+		Handler: b.api, MaxConnections: int(b.cfg.MaxConnections), MaxConnectionsPerIP: int(b.cfg.MaxConnectionsPerIP),
+		MaxRequestBytes: b.cfg.SocketRequestMaxBytes, QueuedBytes: b.cfg.QueuedMaxRequestBytes, IdleTimeout: b.cfg.ConnectionsMaxIdle,
+		Logger: b.logger.With("part", "server"), Registerer: b.registry,
+	})
+	return err
+}
+
+func groupConfig(c *config.Config, image *metadata.Image) group.Config {
+	g := group.Defaults()
+	g.Partitions = c.OffsetsTopicPartitions
+	if t, ok := image.Topic(api.OffsetsTopic); ok {
+		g.Partitions = t.Partitions // fixed when the topic was created
+	}
+	g.MinSessionTimeout, g.MaxSessionTimeout = c.GroupMinSessionTimeout, c.GroupMaxSessionTimeout
+	g.InitialRebalanceDelay = c.GroupInitialRebalanceDelay
+	if c.GroupMaxSize > 0 {
+		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
+	}
+	g.OffsetMetadataMaxSize = int(c.OffsetMetadataMaxBytes)
+	g.OffsetsRetention, g.OffsetsRetentionCheckInterval = c.OffsetsRetention, c.OffsetsRetentionCheckInterval
+	return g
+}
+
+func (b *Broker) diskUsage() (total, free int64) {
+	u, err := b.fs.DiskUsage(b.cfg.DataDir)
+	if err != nil {
+		b.logger.Warn("disk usage unknown", "dir", b.cfg.DataDir, "error", err)
+		return -1, -1
+	}
+	return u.Total, u.Free
+}
+
+// register announces this process to the cluster, takes up what it leads under new
+// epochs, and starts to follow the metadata.
+func (b *Broker) register(ctx context.Context) error {
+	r := &controller.Registration{ID: b.cfg.NodeID, Rack: b.cfg.Rack, Alone: true}
+	if _, err := rand.Read(r.Incarnation[:]); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	for i, l := range b.cfg.Advertised {
+		e := command.Endpoint{Listener: l.Name, Host: l.Host, Port: int32(l.Port), Protocol: string(l.Protocol)}
+		if l.Port == 0 {
+			_, port, err := net.SplitHostPort(b.kafka[i].Addr().String())
+			if err != nil {
+				return fmt.Errorf("advertised.listeners: %w", err)
+			}
+			n, err := strconv.ParseInt(port, 10, 32)
+			if err != nil {
+				return fmt.Errorf("advertised.listeners: %w", err)
+			}
+			e.Port = int32(n)
+		}
+		r.Endpoints = append(r.Endpoints, e)
+	}
+	cmd, err := controller.Register(b.meta.Image(), r, b.now(), b.cfg.TierGarbageGrace)
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	epoch, err := b.meta.RegisterBroker(ctx, cmd)
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	if err := b.meta.SetFenced(ctx, b.cfg.NodeID, epoch, false); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	changes := controller.Unfenced(b.meta.Image(), b.cfg.NodeID, true)
+	if _, err := b.meta.ChangePartitions(ctx, changes); err != nil {
+		return fmt.Errorf("take up leadership: %w", err)
+	}
+	watcher := b.meta.Watch()
+	if err := b.follow(ctx, watcher); err != nil {
+		return err
+	}
+	b.background(func() {
+		defer b.meta.setEnded()
+		defer watcher.Close()
+		for {
+			if err := b.follow(b.run, watcher); err != nil {
+				if b.run.Err() == nil && !errors.Is(err, metadata.ErrClosed) {
+					b.fail(err)
+				}
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// follow brings the broker in line with the next image.
+func (b *Broker) follow(ctx context.Context, w *metadata.Watcher) error {
+	image, delta, err := w.Next(ctx)
+	if err != nil {
+		return err
+	}
+	if len(delta.Brokers) > 0 || delta.All {
+		effective, err := b.cfg.WithDynamic(image.BrokerConfigs(command.DefaultBroker).Map(), image.BrokerConfigs(b.cfg.NodeID).Map())
+		if err != nil {
+			b.logger.Error("dynamic settings do not go together; the ones before stay", "error", err)
+		} else if err := b.replicas.reconfigure(image, effective); err != nil {
+			return err
+		}
+	}
+	if err := b.replicas.apply(image, delta); err != nil {
+		return err
+	}
+	b.meta.setApplied(image.Index())
+	return nil
+}
+
+// serve starts the background work and opens the doors.
+func (b *Broker) serve(context.Context) error {
+	b.background(func() {
+		if err := b.engine.Run(b.run); err != nil && b.run.Err() == nil {
+			b.fail(fmt.Errorf("tiering: %w", err))
+		}
+	})
+	b.background(func() { b.replicas.retainLocally(b.run) })
+	for i, l := range b.kafka {
+		name := b.cfg.Listeners[i].Name
+		b.background(func() {
+			if err := b.server.Serve(l, server.ListenerOptions{Name: name}); err != nil && b.run.Err() == nil {
+				b.fail(fmt.Errorf("listener %s: %w", name, err))
+			}
+		})
+	}
+	if b.http != nil {
+		b.web = &http.Server{Handler: b.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+		b.background(func() {
+			if err := b.web.Serve(b.http); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				b.fail(fmt.Errorf("http.listener: %w", err))
+			}
+		})
+	}
+	return nil
+}
+
+func (b *Broker) background(f func()) {
+	b.work.Add(1)
+	go func() {
+		defer b.work.Done()
+		f()
+	}()
+}
+
+// fail ends the broker because of err. The first error counts.
+func (b *Broker) fail(err error) {
+	select {
+	case b.fatal <- err:
+	default:
+	}
+}
+
+// Addresses returns where Kafka clients and HTTP clients reach this broker.
+func (b *Broker) Addresses() (kafka, web string) {
+	if len(b.kafka) > 0 {
+		kafka = b.kafka[0].Addr().String()
+	}
+	if b.http != nil {
+		web = b.http.Addr().String()
+	}
+	return kafka, web
+}
+
+// Wait returns the error that ends the broker, or nil after Stop.
+func (b *Broker) Wait() error {
+	select {
+	case err := <-b.fatal:
+		return err
+	case <-b.run.Done():
+		return nil
+	}
+}
+
+// Stop takes no more requests, answers those under way until ctx ends, and
+// closes everything. What was acknowledged is durable before it returns.
+func (b *Broker) Stop(ctx context.Context) error {
+	var errs []error
+	if b.purgatory != nil {
+		b.purgatory.Close()
+	}
+	if b.server != nil {
+		if err := b.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("connections: %w", err))
+		}
+	}
+	if b.web != nil {
+		if err := b.web.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("http: %w", err))
+		}
+	}
+	for _, l := range append(b.kafka, b.http) {
+		if l != nil {
+			_ = l.Close() // the servers have closed theirs; this is for a start that failed before
+		}
+	}
+	if b.api != nil {
+		b.api.Close()
+	}
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	b.cancel()
+	b.work.Wait()
+	if b.reader != nil {
+		errs = append(errs, b.reader.Close())
+	}
+	if b.log != nil {
+		if b.table != nil {
+			for _, p := range b.table.All() {
+				p.SaveState()
+			}
+		}
+		errs = append(errs, b.log.Close())
+	}
+	for _, s := range []objstore.Store{b.uploads, b.reads} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	if b.meta != nil {
+		errs = append(errs, b.meta.Close())
+	}
+	if b.stopTracing != nil {
+		if err := b.stopTracing(ctx); err != nil {
+			b.logger.Warn("the last spans were not exported", "error", err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,295 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// ReadyTimeout bounds a start: a recovery of a full WAL on a small, busy machine.
+	ReadyTimeout = 60 * time.Second
+	// stopTimeout is longer than the program allows itself for a graceful stop.
+	stopTimeout    = 75 * time.Second
+	commandTimeout = 2 * time.Minute
+	portTries      = 5 // a free port may be taken by somebody else between its choice and its use
+)
+
+// Options say how a broker is run.
+type Options struct {
+	Settings map[string]string // --set key=value
+	Env      []string          // added to the test's own environment
+	Dir      string            // data.dir; empty: a temporary one of the test
+}
+
+// Process is a tideline broker in a process of its own.
+type Process struct {
+	tb      testing.TB
+	options Options
+	binary  string
+	kafka   string // HOST:PORT, the same after a restart
+	http    string
+	log     tail
+	running *running // nil when it is stopped
+}
+
+// running is one run of the program.
+type running struct {
+	cmd   *exec.Cmd
+	ended atomic.Bool   // somebody of the test ends it
+	done  chan struct{} // closed when it has ended
+	err   error         // how; valid when done is closed
+}
+
+// Start builds the program if need be, runs a broker and returns when it serves. The broker is ended with the test.
+func Start(tb testing.TB, o Options) *Process {
+	tb.Helper()
+	binary, err := Binary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if o.Dir == "" {
+		o.Dir = tb.TempDir()
+	}
+	p := &Process{tb: tb, options: o, binary: binary}
+	tb.Cleanup(p.cleanup)
+	for try := 1; ; try++ {
+		if p.kafka, p.http, err = freeAddresses(); err != nil {
+			tb.Fatal(err)
+		}
+		if err = p.launch(); err == nil {
+			return p
+		}
+		if try == portTries || !strings.Contains(p.Log(), "address already in use") {
+			tb.Fatalf("start tideline: %v", err)
+		}
+	}
+}
+
+// Addr is where Kafka clients connect.
+func (p *Process) Addr() string { return p.kafka }
+
+// HTTP is the address of the admin API and the metrics.
+func (p *Process) HTTP() string { return p.http }
+
+// Dir is the data directory.
+func (p *Process) Dir() string { return p.options.Dir }
+
+// Log is the newest part of what the broker wrote, over all its runs.
+func (p *Process) Log() string { return p.log.String() }
+
+// Set changes a setting for the next Restart.
+func (p *Process) Set(key, value string) {
+	p.options.Settings = maps.Clone(p.options.Settings)
+	if p.options.Settings == nil {
+		p.options.Settings = map[string]string{}
+	}
+	p.options.Settings[key] = value
+}
+
+// Kill ends the broker at once with SIGKILL, as a crash would, and returns when it is gone.
+func (p *Process) Kill() {
+	p.tb.Helper()
+	run := p.take("kill")
+	if err := run.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.tb.Fatalf("kill tideline: %v", err)
+	}
+	<-run.done
+}
+
+// Stop ends the broker politely with SIGTERM. A stop that fails or takes too long fails the test.
+func (p *Process) Stop() {
+	p.tb.Helper()
+	if err := p.stop(p.take("stop")); err != nil {
+		p.tb.Fatalf("stop tideline: %v", err)
+	}
+}
+
+// Pause suspends the broker: it answers nothing until Resume.
+func (p *Process) Pause() { p.tb.Helper(); p.signal(syscall.SIGSTOP) }
+
+// Resume lets a suspended broker go on.
+func (p *Process) Resume() { p.tb.Helper(); p.signal(syscall.SIGCONT) }
+
+// PID is the number of the process, 0 when the broker is stopped.
+func (p *Process) PID() int {
+	if p.running == nil {
+		return 0
+	}
+	return p.running.cmd.Process.Pid
+}
+
+// Restart starts a stopped or killed broker on the same ports and data, and returns when it serves.
+func (p *Process) Restart() {
+	p.tb.Helper()
+	if p.running != nil {
+		p.tb.Fatal("restart tideline: it is running")
+	}
+	if err := p.launch(); err != nil {
+		p.tb.Fatalf("restart tideline: %v", err)
+	}
+}
+
+// Command is a client-side command of the program, aimed at this broker.
+func (p *Process) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, p.binary, args...)
+	cmd.Env = append(environ(), "TIDELINE_BROKERS="+p.kafka, "TIDELINE_HTTP="+p.http)
+	return cmd
+}
+
+// Run runs a client-side command and returns its standard output. A command that fails fails the test.
+func (p *Process) Run(args ...string) string {
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	cmd := p.Command(ctx, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		p.tb.Fatalf("tideline %s: %v\n%s%s", strings.Join(args, " "), err, output, stderr.String())
+	}
+	return string(output)
+}
+
+func (p *Process) launch() error {
+	args := []string{"dev", "--data-dir", p.options.Dir, "--listen", p.kafka, "--http", p.http}
+	for _, key := range slices.Sorted(maps.Keys(p.options.Settings)) {
+		args = append(args, "--set", key+"="+p.options.Settings[key])
+	}
+	ready := &readyLine{log: &p.log, ready: make(chan string, 1)}
+	cmd := exec.Command(p.binary, args...)
+	cmd.Env = append(append(environ(), "GORACE=halt_on_error=1"), p.options.Env...)
+	cmd.Stdout, cmd.Stderr = ready, &p.log
+	dieWithParent(cmd)
+	run := &running{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The kernel ties the child's life to the thread that made it, so that thread must stay as long as the child does.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			run.err = cmd.Wait()
+			close(run.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	timer := time.NewTimer(ReadyTimeout)
+	defer timer.Stop()
+	select {
+	case line := <-ready.ready:
+		if want := fmt.Sprintf("ready kafka=%s http=%s", p.kafka, p.http); line != want {
+			return errors.Join(fmt.Errorf("it printed %q, not %q", line, want), p.kill(run))
+		}
+	case <-run.done:
+		return fmt.Errorf("it ended before it served: %w", run.err)
+	case <-timer.C:
+		return errors.Join(fmt.Errorf("not ready after %s", ReadyTimeout), p.kill(run))
+	}
+	p.running = run
+	go p.watch(run)
+	return nil
+}
+
+// watch fails the test when a broker ends that nobody ended.
+func (p *Process) watch(run *running) {
+	<-run.done
+	if !run.ended.Load() {
+		p.tb.Errorf("tideline ended by itself: %v", run.err)
+	}
+}
+
+// take ends the watch over the current run, which the caller is about to end.
+func (p *Process) take(verb string) *running {
+	p.tb.Helper()
+	run := p.running
+	if run == nil {
+		p.tb.Fatalf("%s tideline: it is not running", verb)
+	}
+	p.running = nil
+	run.ended.Store(true)
+	return run
+}
+
+func (p *Process) signal(s syscall.Signal) {
+	p.tb.Helper()
+	if p.running == nil {
+		p.tb.Fatalf("signal tideline: it is not running signal=%s", s)
+	}
+	if err := p.running.cmd.Process.Signal(s); err != nil {
+		p.tb.Fatalf("signal tideline: %v signal=%s", err, s)
+	}
+}
+
+func (p *Process) stop(run *running) error {
+	// An error means that it has ended already, which the wait finds.
+	_ = run.cmd.Process.Signal(syscall.SIGTERM)
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-run.done:
+		return run.err
+	case <-timer.C:
+		return errors.Join(fmt.Errorf("still running %s after SIGTERM", stopTimeout), p.kill(run))
+	}
+}
+
+func (p *Process) kill(run *running) error {
+	if err := run.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-run.done
+	return nil
+}
+
+func (p *Process) cleanup() {
+	if run := p.running; run != nil {
+		p.running = nil
+		// A broker that ended by itself is the watcher's to report.
+		select {
+		case <-run.done:
+		default:
+			run.ended.Store(true)
+			_ = run.cmd.Process.Signal(syscall.SIGCONT) // it may be suspended, or be gone
+			if err := p.stop(run); err != nil {
+				p.tb.Errorf("stop tideline: %v", err)
+			}
+		}
+	}
+	if p.tb.Failed() {
+		p.tb.Logf("log of tideline kafka=%s:\n%s", p.kafka, p.Log())
+	}
+}
+
+// environ is the test's environment without what would configure the broker: that is for Options to say.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TIDELINE_") })
+}
+
+func freeAddresses() (kafka, http string, err error) {
+	// Both are held until both are known, so that they differ.
+	a, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	b, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", errors.Join(err, a.Close())
+	}
+	return a.Addr().String(), b.Addr().String(), errors.Join(a.Close(), b.Close())
+}

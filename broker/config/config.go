@@ -1,0 +1,88 @@
+package config
+
+import "time"
+
+// Config is the settings of one broker, typed. Each field is bound by its tag to
+// the row of the table that documents it; durations are written in the table in
+// the unit that the key ends in. It is immutable.
+type Config struct {
+	NodeID       int32    `key:"node.id"`
+	Rack         string   `key:"broker.rack"`
+	DataDir      string   `key:"data.dir"`
+	ClusterSeeds []string `key:"cluster.seeds"`
+
+	// Listeners and Advertised have the same length and order.
+	Listeners              []Listener
+	Advertised             []Listener
+	ListenersText          []string `key:"listeners"`
+	AdvertisedText         []string `key:"advertised.listeners"`
+	ProtocolMapText        []string `key:"listener.security.protocol.map"`
+	RPCListener            string   `key:"rpc.listener"`
+	RPCAdvertised          string   `key:"rpc.advertised"` // rpc.listener when not given
+	HTTPListener           string   `key:"http.listener"`
+	SchemaRegistryListener string   `key:"schema.registry.listener"`
+	RESTListener           string   `key:"rest.listener"`
+
+	SocketRequestMaxBytes int32         `key:"socket.request.max.bytes"`
+	QueuedMaxRequestBytes int64         `key:"queued.max.request.bytes"`
+	MaxConnections        int32         `key:"max.connections"`
+	MaxConnectionsPerIP   int32         `key:"max.connections.per.ip"`
+	ConnectionsMaxIdle    time.Duration `key:"connections.max.idle.ms"` // negative: never
+	FetchMaxBytes         int32         `key:"fetch.max.bytes"`
+	FetchSessionSlots     int32         `key:"max.incremental.fetch.session.cache.slots"`
+
+	WALSync      string `key:"wal.sync"` // "always" or "os"
+	WALMaxBytes  int64  `key:"wal.max.bytes"`
+	WALFileBytes int64  `key:"wal.file.bytes"`
+	WALTailBytes int64  `key:"wal.tail.bytes"`
+	WALDirectIO  bool   `key:"wal.direct.io"`
+
+	ObjectStore      string        `key:"object.store"`
+	TierRollBytes    int64         `key:"tier.roll.bytes"`
+	TierRoll         time.Duration `key:"tier.roll.ms"`
+	TierGarbageGrace time.Duration `key:"tier.garbage.grace.ms"`
+	CacheMemoryBytes int64         `key:"cache.memory.bytes"`
+	CacheDiskBytes   int64         `key:"cache.disk.bytes"`
+
+	NumPartitions          int32         `key:"num.partitions"`
+	AutoCreateTopics       bool          `key:"auto.create.topics.enable"`
+	DeleteTopicEnable      bool          `key:"delete.topic.enable"`
+	RetentionCheckInterval time.Duration `key:"log.retention.check.interval.ms"`
+
+	OffsetsTopicPartitions        int32         `key:"offsets.topic.num.partitions"`
+	OffsetsTopicReplicationFactor int16         `key:"offsets.topic.replication.factor"`
+	OffsetMetadataMaxBytes        int32         `key:"offset.metadata.max.bytes"`
+	OffsetsRetention              time.Duration `key:"offsets.retention.minutes"`
+	OffsetsRetentionCheckInterval time.Duration `key:"offsets.retention.check.interval.ms"`
+	GroupMinSessionTimeout        time.Duration `key:"group.min.session.timeout.ms"`
+	GroupMaxSessionTimeout        time.Duration `key:"group.max.session.timeout.ms"`
+	GroupInitialRebalanceDelay    time.Duration `key:"group.initial.rebalance.delay.ms"`
+	GroupMaxSize                  int32         `key:"group.max.size"`
+
+	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
+	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
+	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`
+	TransactionAbortInterval          time.Duration `key:"transaction.abort.timed.out.transaction.cleanup.interval.ms"`
+	TransactionTopicPartitions        int32         `key:"transaction.state.log.num.partitions"`
+	TransactionTopicReplicationFactor int16         `key:"transaction.state.log.replication.factor"`
+	TransactionTopicMinISR            int32         `key:"transaction.state.log.min.isr"`
+
+	DefaultReplicationFactor int16         `key:"default.replication.factor"`
+	ReplicaLagTimeMax        time.Duration `key:"replica.lag.time.max.ms"`
+	AutoLeaderRebalance      bool          `key:"auto.leader.rebalance.enable"`
+	LeaderImbalanceCheck     time.Duration `key:"leader.imbalance.check.interval.seconds"`
+
+	LoggingLevel  string `key:"logging.level"`
+	LoggingFormat string `key:"logging.format"`
+
+	values  map[string]value // every broker key that has a value, by its own name
+	layers  []layer          // rising; the default layer is not among them
+	machine Machine
+}
+
+// value is what one broker key has, and why.
+type value struct {
+	text   string // canonical
+	source Source
+	origin string // where it was written, for errors; empty for defaults
+}

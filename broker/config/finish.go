@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// finish derives what more than one key decides, and checks the combinations.
+func (c *Config) finish() Errors {
+	var faults Errors
+	refuse := func(key, why string) {
+		v := c.values[key]
+		faults = append(faults, &Error{Key: key, Value: v.text, Origin: v.origin, Allowed: why})
+	}
+	if c.RPCAdvertised == "" {
+		c.RPCAdvertised = c.RPCListener
+		c.values["rpc.advertised"] = value{text: c.RPCListener, source: SourceDefault}
+	}
+	if _, ok := c.values["node.id"]; !ok {
+		refuse("node.id", "it must be given when cluster.seeds is")
+	}
+	if len(c.ClusterSeeds) > 0 {
+		refuse("cluster.seeds", "this release runs clusters of one broker; leave it empty")
+	}
+	c.listen(refuse)
+
+	if c.GroupMinSessionTimeout > c.GroupMaxSessionTimeout {
+		refuse("group.min.session.timeout.ms", "it must not exceed group.max.session.timeout.ms")
+	}
+	if c.WALFileBytes > c.WALMaxBytes/4 {
+		refuse("wal.file.bytes", fmt.Sprintf("it must not exceed a quarter of wal.max.bytes=%d", c.WALMaxBytes))
+	}
+	if int64(c.SocketRequestMaxBytes) > c.QueuedMaxRequestBytes {
+		v := c.values["socket.request.max.bytes"]
+		if v.source == SourceDefault {
+			// A small machine: what does not fit the budget is not taken.
+			c.SocketRequestMaxBytes = int32(c.QueuedMaxRequestBytes)
+			c.values["socket.request.max.bytes"] = value{text: fmt.Sprint(c.QueuedMaxRequestBytes), source: SourceDefault}
+		} else {
+			refuse("socket.request.max.bytes", fmt.Sprintf("it must not exceed queued.max.request.bytes=%d", c.QueuedMaxRequestBytes))
+		}
+	}
+	if text := c.values["message.max.bytes"].text; parseLong(text) > int64(c.SocketRequestMaxBytes) {
+		refuse("message.max.bytes", fmt.Sprintf("it must not exceed socket.request.max.bytes=%d", c.SocketRequestMaxBytes))
+	}
+	return faults
+}
+
+// listen parses the listeners and what is advertised for them.
+func (c *Config) listen(refuse func(key, why string)) {
+	protocols, err := parseProtocolMap(strings.Join(c.ProtocolMapText, ","))
+	if err != nil {
+		refuse("listener.security.protocol.map", err.Error())
+		return
+	}
+	if c.Listeners, err = ParseListeners(strings.Join(c.ListenersText, ","), protocols); err != nil {
+		refuse("listeners", err.Error())
+		return
+	}
+	if len(c.Listeners) == 0 {
+		refuse("listeners", "at least one listener is needed")
+		return
+	}
+	for _, l := range c.Listeners {
+		if l.Protocol != Plaintext {
+			refuse("listeners", fmt.Sprintf("listener %s has protocol %s, and this release serves PLAINTEXT only", l.Name, l.Protocol))
+			return
+		}
+	}
+	given, err := parseAdvertised(c.AdvertisedText, protocols)
+	if err != nil {
+		refuse("advertised.listeners", err.Error())
+		return
+	}
+	if c.Advertised, err = advertise(c.Listeners, given, c.machine.Hostname); err != nil {
+		key := "advertised.listeners"
+		if len(given) == 0 {
+			key = "listeners"
+		}
+		refuse(key, err.Error())
+	}
+}
+
+// parseAdvertised reads advertised.listeners. Unlike listeners, two of them may
+// have one port: they may lead to different machines, or to one proxy.
+func parseAdvertised(items []string, protocols map[string]Protocol) ([]Listener, error) {
+	var given []Listener
+	seen := map[string]bool{}
+	for _, item := range items {
+		l, err := parseListener(item, protocols)
+		if err != nil {
+			return nil, err
+		}
+		if seen[l.Name] {
+			return nil, fmt.Errorf("two listeners are named %s", l.Name)
+		}
+		seen[l.Name] = true
+		given = append(given, l)
+	}
+	return given, nil
+}

@@ -1,0 +1,253 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	kib     = 1 << 10
+	mib     = 1 << 20
+	gib     = 1 << 30
+	maxInt  = math.MaxInt32
+	maxLong = math.MaxInt64
+)
+
+// groups is the table, in the order of the documentation.
+var groups = []struct {
+	Title    string
+	Settings []Setting
+}{
+	{"The node", nodeSettings},
+	{"Listeners and connections", listenerSettings},
+	{"The WAL", walSettings},
+	{"Tiering and caches", tierSettings},
+	{"Topics", topicSettings},
+	{"Topic defaults", topicDefaultSettings},
+	{"Compression", compressionSettings},
+	{"Consumer groups", groupSettings},
+	{"Producers and transactions", transactionSettings},
+	{"Replication", replicationSettings},
+	{"Logging", loggingSettings},
+}
+
+var nodeSettings = []Setting{
+	{Key: "node.id", Type: Int, Allowed: between(0, maxInt),
+		Auto: "1 for a cluster of one; must be given when cluster.seeds is",
+		auto: func(_ Machine, get func(string) string) string {
+			if get("cluster.seeds") != "" {
+				return ""
+			}
+			return "1"
+		},
+		Doc: "The number of this broker, unique in its cluster and the same for the whole life of its data directory."},
+	{Key: "broker.id", Type: Int, Allowed: between(0, maxInt), Coarse: "node.id", Factor: 1,
+		Doc: "Kafka's older name for node.id."},
+	{Key: "broker.rack", Type: String, Update: ReadOnly,
+		Doc: "The rack or availability zone of this broker. Replicas are spread over racks."},
+	{Key: "data.dir", Type: String, Allowed: Allowed{Text: "a directory"},
+		Doc: "Where the WAL, the Raft log and the disk cache lie. The command server refuses to start without it."},
+	{Key: "cluster.seeds", Type: List, Allowed: orEmpty(parsed("HOST:PORT, separated by commas", hostPortList), "a cluster of one"), Later: true,
+		Doc: "The internal addresses (rpc.advertised) of the first controllers. This release runs clusters of one broker and refuses to start with any."},
+}
+
+var listenerSettings = []Setting{
+	{Key: "listeners", Type: List, Default: "PLAINTEXT://:9092",
+		Allowed: Allowed{Text: "NAME://HOST:PORT, separated by commas; names and ports are unique, the host may be empty for every interface"},
+		Doc:     "Where Kafka clients connect. Port 0 lets the system choose one, which the ready line tells."},
+	{Key: "advertised.listeners", Type: List,
+		Allowed: Allowed{Text: "NAME://HOST:PORT, separated by commas; names are among those of listeners, hosts are reachable ones"},
+		Doc:     "What clients are told to connect to. A listener that is not named here is advertised as it stands in listeners, with this machine's name in place of an empty host; 0.0.0.0 and :: cannot be advertised."},
+	{Key: "listener.security.protocol.map", Type: List, Default: "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+		Allowed: parsed("NAME:PROTOCOL, separated by commas; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", parseProtocolMap),
+		Doc:     "The security protocol of each listener name. This release serves PLAINTEXT and refuses to start with a listener of another protocol."},
+	{Key: "rpc.listener", Type: String, Default: "127.0.0.1:9093", Allowed: parsed("HOST:PORT", hostPort), Later: true,
+		Doc: "Where the other brokers of the cluster connect, for replication and Raft."},
+	{Key: "rpc.advertised", Type: String, Allowed: orEmpty(parsed("HOST:PORT", hostPort), "the same as rpc.listener"), Later: true,
+		Doc: "What the other brokers are told to connect to."},
+	{Key: "http.listener", Type: String, Default: "127.0.0.1:8080", Allowed: parsed("HOST:PORT", hostPort),
+		Doc: "Where /metrics, /healthz, /readyz and the admin API are served. On a loopback address also /debug/pprof."},
+	{Key: "schema.registry.listener", Type: String, Default: "127.0.0.1:8081", Allowed: orEmpty(parsed("HOST:PORT", hostPort), "off"), Later: true,
+		Doc: "Where the schema registry is served."},
+	{Key: "rest.listener", Type: String, Default: "127.0.0.1:8082", Allowed: orEmpty(parsed("HOST:PORT", hostPort), "off"), Later: true,
+		Doc: "Where the REST proxy is served."},
+	{Key: "socket.request.max.bytes", Type: Int, Default: fmt.Sprint(100 * mib), Allowed: between(64*kib, maxInt),
+		Doc: "The largest request that is read from a connection. A larger one closes the connection before any of it is buffered."},
+	{Key: "queued.max.request.bytes", Type: Long, Allowed: atLeast(mib),
+		Auto: "one eighth of memory, from 64 MiB to 4 GiB",
+		auto: func(m Machine, _ func(string) string) string { return share(m.MemoryBytes, 1, 8, 64*mib, 4*gib) },
+		Doc:  "The memory that requests may hold from being read until they are answered. At the limit connections are not read from. Kafka has no limit by default; Tideline always has one."},
+	{Key: "max.connections", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt), Update: PerBroker,
+		Doc: "The connections that may be open at once, over all listeners. Further ones are closed at once."},
+	{Key: "max.connections.per.ip", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(0, maxInt), Update: PerBroker,
+		Doc: "The connections that may be open at once from one address."},
+	{Key: "connections.max.idle.ms", Type: Long, Default: "600000", Allowed: alsoLong(atLeast(1000), -1, "never"),
+		Doc: "A connection on which nothing was sent or received for so long is closed."},
+	{Key: "fetch.max.bytes", Type: Int, Default: fmt.Sprint(55 * mib), Allowed: between(1024, maxInt),
+		Doc: "The largest answer to a fetch request, whatever the consumer asks for; at least one batch is always returned."},
+	{Key: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", Allowed: between(0, 1_000_000),
+		Doc: "The fetch sessions that are kept. A consumer without one sends and gets all its partitions with every fetch."},
+}
+
+var walSettings = []Setting{
+	{Key: "wal.sync", Type: String, Default: "always", Allowed: oneOf("always", "os"),
+		Doc: "When a record counts as written: always means after fdatasync, shared by all that waits (group commit); os means after the write, as Kafka does, so that a power failure can lose acknowledged records."},
+	{Key: "wal.max.bytes", Type: Long, Allowed: atLeast(256 * mib),
+		Auto: "64 GiB, or 80 % of the disk of data.dir if that is less",
+		auto: func(m Machine, get func(string) string) string {
+			return share(m.DiskBytes(get("data.dir")), 8, 10, 256*mib, 64*gib)
+		},
+		Doc: "What may wait in the WAL for the object store before producers are held back."},
+	{Key: "wal.file.bytes", Type: Long, Allowed: between(16*mib, 4*gib),
+		Auto: "64 MiB, or an eighth of wal.max.bytes if that is less",
+		auto: func(_ Machine, get func(string) string) string {
+			return share(parseLong(get("wal.max.bytes")), 1, 8, 16*mib, 64*mib)
+		},
+		Doc: "The size of one file of the WAL. Files are preallocated and used again. A restart after a crash reads one of them; a batch may have half of it."},
+	{Key: "wal.tail.bytes", Type: Long, Allowed: between(4*mib, 64*gib),
+		Auto: "1/32 of memory, from 32 MiB to 512 MiB",
+		auto: func(m Machine, _ func(string) string) string { return share(m.MemoryBytes, 1, 32, 32*mib, 512*mib) },
+		Doc:  "The memory for the newest records of all partitions, from which consumers that keep up are served."},
+	{Key: "wal.direct.io", Type: Bool, Default: "true",
+		Doc: "Write the WAL past the page cache where the file system can."},
+}
+
+var tierSettings = []Setting{
+	{Key: "object.store", Type: String, Allowed: parsed("s3://BUCKET/PREFIX?endpoint=URL&region=R&path_style=true&driver=minio|aws, or file:///DIR", objectStoreURL),
+		Auto: "file://<data.dir>/objects",
+		auto: func(_ Machine, get func(string) string) string {
+			dir, err := filepath.Abs(get("data.dir"))
+			if get("data.dir") == "" || err != nil {
+				return ""
+			}
+			return (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, "objects"))}).String()
+		},
+		Doc: "The bucket. Credentials come from the AWS standard chain (environment, shared config, web identity, instance role), never from this URL."},
+	{Key: "tier.roll.bytes", Type: Long, Default: fmt.Sprint(64 * mib), Allowed: between(64*kib, 2*gib), Update: ClusterWide,
+		Doc: "A partition's tail is uploaded when it has this many bytes."},
+	{Key: "tier.roll.ms", Type: Long, Default: "60000", Allowed: between(100, 86400000), Update: ClusterWide,
+		Doc: "A partition's tail is uploaded at the latest when its oldest record is this old. Small tails share one object."},
+	{Key: "tier.garbage.grace.ms", Type: Long, Default: "3600000", Allowed: between(1000, 30*86400000), Update: ClusterWide,
+		Doc: "How long an object that nothing refers to is kept, so that readers which still use it can finish."},
+	{Key: "cache.memory.bytes", Type: Long, Allowed: atLeast(0),
+		Auto: "one eighth of memory, from 32 MiB to 8 GiB",
+		auto: func(m Machine, _ func(string) string) string { return share(m.MemoryBytes, 1, 8, 32*mib, 8*gib) },
+		Doc:  "The memory for blocks that were read from the object store."},
+	{Key: "cache.disk.bytes", Type: Long, Allowed: atLeast(0),
+		Auto: "one tenth of the disk of data.dir, at most 16 GiB; 0 when the object store is a directory",
+		auto: func(m Machine, get func(string) string) string {
+			if strings.HasPrefix(get("object.store"), "file://") {
+				return "0" // a second copy on a disk is no nearer than the first
+			}
+			return share(m.DiskBytes(get("data.dir")), 1, 10, 0, 16*gib)
+		},
+		Doc: "The disk space for blocks that were read from the object store, reserved at start; 0 turns the disk cache off."},
+}
+
+var groupSettings = []Setting{
+	{Key: "offsets.topic.num.partitions", Type: Int, Default: "50", Allowed: between(1, 10_000),
+		Doc: "The partitions of __consumer_offsets, fixed when the topic is created."},
+	{Key: "offsets.topic.replication.factor", Type: Int, Allowed: between(1, 127),
+		Auto: "1 for a cluster of one, else 3", auto: internalReplicas,
+		Doc: "The replicas of __consumer_offsets, fixed when the topic is created."},
+	{Key: "offset.metadata.max.bytes", Type: Int, Default: "4096", Allowed: between(0, mib),
+		Doc: "The longest text that may accompany a committed offset."},
+	{Key: "offsets.retention.minutes", Type: Int, Default: "10080", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "Committed offsets of a group without members are dropped after so long."},
+	{Key: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Allowed: between(1, maxLong),
+		Doc: "How often expired offsets are looked for."},
+	{Key: "group.min.session.timeout.ms", Type: Int, Default: "6000", Allowed: between(1, maxInt),
+		Doc: "The shortest session timeout that a member may ask for."},
+	{Key: "group.max.session.timeout.ms", Type: Int, Default: "1800000", Allowed: between(1, maxInt),
+		Doc: "The longest session timeout that a member may ask for."},
+	{Key: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", Allowed: between(0, maxInt),
+		Doc: "How long a new group waits for further members before its first rebalance."},
+	{Key: "group.max.size", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt),
+		Doc: "The members that one group may have."},
+}
+
+var transactionSettings = []Setting{
+	{Key: "producer.id.expiration.ms", Type: Int, Default: "86400000", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "The state of an idempotent producer that wrote nothing for so long is dropped."},
+	{Key: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Allowed: between(1, maxInt), Later: true,
+		Doc: "A transactional id that was not used for so long is forgotten."},
+	{Key: "transaction.max.timeout.ms", Type: Int, Default: "900000", Allowed: between(1, maxInt), Later: true,
+		Doc: "The longest transaction timeout that a producer may ask for."},
+	{Key: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Allowed: between(1, maxInt), Later: true,
+		Doc: "How often transactions that ran out of time are looked for and aborted."},
+	{Key: "transaction.state.log.num.partitions", Type: Int, Default: "50", Allowed: between(1, 10_000), Later: true,
+		Doc: "The partitions of __transaction_state, fixed when the topic is created."},
+	{Key: "transaction.state.log.replication.factor", Type: Int, Allowed: between(1, 127),
+		Auto: "1 for a cluster of one, else 3", auto: internalReplicas,
+		Later: true,
+		Doc:   "The replicas of __transaction_state, fixed when the topic is created."},
+	{Key: "transaction.state.log.min.isr", Type: Int, Allowed: between(1, 127),
+		Auto: "1 for a cluster of one, else 2",
+		auto: func(_ Machine, get func(string) string) string {
+			if get("cluster.seeds") == "" {
+				return "1"
+			}
+			return "2"
+		},
+		Later: true,
+		Doc:   "The min.insync.replicas of __transaction_state."},
+}
+
+func internalReplicas(_ Machine, get func(string) string) string {
+	if get("cluster.seeds") == "" {
+		return "1"
+	}
+	return "3"
+}
+
+var replicationSettings = []Setting{
+	{Key: "default.replication.factor", Type: Int, Default: "1", Allowed: between(1, 127),
+		Doc: "The replicas of a topic that is created without saying how many."},
+	{Key: "replica.lag.time.max.ms", Type: Long, Default: "30000", Allowed: between(100, maxLong), Later: true,
+		Doc: "A follower that did not reach the leader's end for so long leaves the ISR."},
+	{Key: "auto.leader.rebalance.enable", Type: Bool, Default: "true", Later: true,
+		Doc: "Give leadership back to preferred leaders in the background."},
+	{Key: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Allowed: between(1, 86400*365), Later: true,
+		Doc: "How often the balance of leadership is looked at."},
+}
+
+var loggingSettings = []Setting{
+	{Key: "logging.level", Type: String, Default: "info", Allowed: oneOf("debug", "info", "warn", "error"),
+		Doc: "The least level that the broker writes to standard error."},
+	{Key: "logging.format", Type: String, Default: "text", Allowed: oneOf("text", "json"),
+		Doc: "The form of the broker's log lines."},
+}
+
+// objectStoreURL checks the form of the object store's URL and that it carries
+// no credentials. The backend checks the parameters.
+func objectStoreURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("not a URL: %w", err)
+	}
+	if u.User != nil || u.Fragment != "" {
+		return nil, fmt.Errorf("user or fragment in an object store URL")
+	}
+	switch u.Scheme {
+	case "s3":
+		if u.Host == "" {
+			return nil, fmt.Errorf("bucket missing")
+		}
+		for parameter := range u.Query() {
+			switch lower := strings.ToLower(parameter); {
+			case strings.Contains(lower, "secret"), strings.Contains(lower, "password"), strings.Contains(lower, "access_key"), strings.Contains(lower, "token"):
+				return nil, fmt.Errorf("credentials in an object store URL")
+			}
+		}
+	case "file":
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
+			return nil, fmt.Errorf("not an absolute directory")
+		}
+	default:
+		return nil, fmt.Errorf("unknown scheme: %q", u.Scheme)
+	}
+	return u, nil
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+)
+
+var topicSettings = []Setting{
+	{Key: "num.partitions", Type: Int, Default: "1", Allowed: between(1, 1_000_000), Update: ClusterWide,
+		Doc: "The partitions of a topic that is created without saying how many."},
+	{Key: "auto.create.topics.enable", Type: Bool, Default: "true",
+		Doc: "Create a topic when a client asks for one that is not there."},
+	{Key: "delete.topic.enable", Type: Bool, Default: "true",
+		Doc: "Let clients delete topics."},
+	{Key: "log.retention.check.interval.ms", Type: Long, Default: "300000", Allowed: between(1, maxLong),
+		Doc: "How often retention is applied."},
+	{Key: "log.retention.minutes", Type: Int, Allowed: between(-1, maxInt), Coarse: "log.retention.ms", Factor: 60_000,
+		Doc: "log.retention.ms in minutes."},
+	{Key: "log.retention.hours", Type: Int, Allowed: between(-1, maxInt), Coarse: "log.retention.ms", Factor: 3_600_000,
+		Doc: "log.retention.ms in hours. Kafka's default of 168 is the default of log.retention.ms here."},
+	{Key: "log.roll.hours", Type: Int, Allowed: between(1, maxInt), Coarse: "log.roll.ms", Factor: 3_600_000, NoEffect: true,
+		Doc: "log.roll.ms in hours."},
+	{Key: "log.roll.jitter.hours", Type: Int, Allowed: between(0, maxInt), Coarse: "log.roll.jitter.ms", Factor: 3_600_000, NoEffect: true,
+		Doc: "log.roll.jitter.ms in hours."},
+}
+
+var throttledReplicas = regexp.MustCompile(`^(\*|[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*)?$`)
+
+func throttled(v string) (string, error) {
+	if !throttledReplicas.MatchString(v) {
+		return "", fmt.Errorf("not a list of partition:broker: %q", v)
+	}
+	return v, nil
+}
+
+var topicDefaultSettings = []Setting{
+	{Key: "log.cleanup.policy", TopicKey: "cleanup.policy", Type: List, Default: "delete", Allowed: someOf(1, "delete", "compact"), Update: ClusterWide,
+		Doc: "What becomes of old records: delete drops what is past the retention, compact keeps the newest record of each key, and both may be given. Compaction is not in this release: a topic with compact alone keeps everything."},
+	{Key: "log.retention.ms", TopicKey: "retention.ms", Type: Long, Default: "604800000", Allowed: atLeast(-1), Update: ClusterWide,
+		Doc: "How long records are kept, in the WAL and the object store together; -1 is for ever."},
+	{Key: "log.retention.bytes", TopicKey: "retention.bytes", Type: Long, Default: "-1", Allowed: atLeast(-1), Update: ClusterWide,
+		Doc: "How many bytes of record batches a partition keeps, in the WAL and the object store together; -1 is no limit."},
+	{Key: "log.local.retention.ms", TopicKey: "local.retention.ms", Type: Long, Default: "-2", Allowed: atLeast(-2), Update: ClusterWide,
+		Doc: "How long records that are in the object store stay on the local disk as well; -2 is the same as the retention, -1 for ever. The WAL frees whole files, and frees them earlier when wal.max.bytes asks for it."},
+	{Key: "log.local.retention.bytes", TopicKey: "local.retention.bytes", Type: Long, Default: "-2", Allowed: atLeast(-2), Update: ClusterWide,
+		Doc: "How many bytes of a partition that are in the object store stay on the local disk as well; -2 is the same as the retention, -1 no limit."},
+	{Key: "message.max.bytes", TopicKey: "max.message.bytes", Type: Int, Default: "1048588", Allowed: between(0, maxInt), Update: ClusterWide,
+		Doc: "The largest record batch that is taken, as it came (compressed)."},
+	{Key: "log.message.timestamp.type", TopicKey: "message.timestamp.type", Type: String, Default: "CreateTime", Allowed: oneOf("CreateTime", "LogAppendTime"), Update: ClusterWide,
+		Doc: "Whether records keep the producer's time or get the broker's."},
+	{Key: "log.message.timestamp.before.max.ms", TopicKey: "message.timestamp.before.max.ms", Type: Long, Default: fmt.Sprint(int64(maxLong)), Allowed: atLeast(0), Update: ClusterWide,
+		Doc: "A record whose time is further in the past is refused. Not used with LogAppendTime."},
+	{Key: "log.message.timestamp.after.max.ms", TopicKey: "message.timestamp.after.max.ms", Type: Long, Default: "3600000", Allowed: atLeast(0), Update: ClusterWide,
+		Doc: "A record whose time is further in the future is refused. Not used with LogAppendTime."},
+	{Key: "min.insync.replicas", TopicKey: "min.insync.replicas", Type: Int, Default: "1", Allowed: between(1, maxInt), Update: ClusterWide, Later: true,
+		Doc: "With acks=all a record is taken only while so many replicas are in sync."},
+	{Key: "unclean.leader.election.enable", TopicKey: "unclean.leader.election.enable", Type: Bool, Default: "false", Update: ClusterWide, Later: true,
+		Doc: "Let a replica that is not in sync become leader when no other is left, which loses records."},
+	{Key: "log.cleaner.delete.retention.ms", TopicKey: "delete.retention.ms", Type: Long, Default: "86400000", Allowed: atLeast(0), Update: ClusterWide, Later: true,
+		Doc: "How long compaction keeps tombstones and transaction markers, so that a reader from the start sees them."},
+	{Key: "log.cleaner.min.cleanable.ratio", TopicKey: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Allowed: fraction(), Update: ClusterWide, Later: true,
+		Doc: "Compaction starts when this part of the log was not compacted yet."},
+	{Key: "log.cleaner.min.compaction.lag.ms", TopicKey: "min.compaction.lag.ms", Type: Long, Default: "0", Allowed: atLeast(0), Update: ClusterWide, Later: true,
+		Doc: "A record is not compacted before it is this old."},
+	{Key: "log.cleaner.max.compaction.lag.ms", TopicKey: "max.compaction.lag.ms", Type: Long, Default: fmt.Sprint(int64(maxLong)), Allowed: atLeast(1), Update: ClusterWide, Later: true,
+		Doc: "A record waits for compaction no longer than this, whatever the dirty ratio."},
+	{TopicKey: "remote.storage.enable", Type: Bool, Default: "true", Allowed: oneOf("true"),
+		Doc: "Every topic is tiered: all share one WAL, which the object store relieves. Only true is taken."},
+	{TopicKey: "remote.copy.disable", Type: Bool, Default: "false", Allowed: oneOf("false"),
+		Doc: "Copying cannot be stopped for one topic, because the topics share one WAL. Only false is taken."},
+	{TopicKey: "remote.log.delete.on.disable", Type: Bool, Default: "false", NoEffect: true,
+		Doc: "Tiering cannot be disabled."},
+	{Key: "log.segment.bytes", TopicKey: "segment.bytes", Type: Int, Default: fmt.Sprint(gib), Allowed: between(mib, maxInt), Update: ClusterWide, NoEffect: true,
+		Doc: "Partitions have no local segment files; see wal.file.bytes and tier.roll.bytes."},
+	{Key: "log.roll.ms", TopicKey: "segment.ms", Type: Long, Default: "604800000", Allowed: atLeast(1), Update: ClusterWide, NoEffect: true,
+		Doc: "Partitions have no local segment files; see tier.roll.ms."},
+	{Key: "log.roll.jitter.ms", TopicKey: "segment.jitter.ms", Type: Long, Default: "0", Allowed: atLeast(0), Update: ClusterWide, NoEffect: true,
+		Doc: "Partitions have no local segment files."},
+	{Key: "log.index.size.max.bytes", TopicKey: "segment.index.bytes", Type: Int, Default: fmt.Sprint(10 * mib), Allowed: between(4, maxInt), Update: ClusterWide, NoEffect: true,
+		Doc: "The WAL's indexes have the size that they need."},
+	{Key: "log.index.interval.bytes", TopicKey: "index.interval.bytes", Type: Int, Default: "4096", Allowed: between(0, maxInt), Update: ClusterWide, NoEffect: true,
+		Doc: "The WAL indexes every batch."},
+	{Key: "log.flush.interval.messages", TopicKey: "flush.messages", Type: Long, Default: fmt.Sprint(int64(maxLong)), Allowed: atLeast(1), Update: ClusterWide, NoEffect: true,
+		Doc: "See wal.sync."},
+	{Key: "log.flush.interval.ms", TopicKey: "flush.ms", Type: Long, Default: fmt.Sprint(int64(maxLong)), Allowed: atLeast(0), Update: ClusterWide, NoEffect: true,
+		Doc: "See wal.sync."},
+	{Key: "log.segment.delete.delay.ms", TopicKey: "file.delete.delay.ms", Type: Long, Default: "60000", Allowed: atLeast(0), Update: ClusterWide, NoEffect: true,
+		Doc: "See tier.garbage.grace.ms."},
+	{Key: "log.preallocate", TopicKey: "preallocate", Type: Bool, Default: "false", Update: ClusterWide, NoEffect: true,
+		Doc: "The WAL's files are always preallocated."},
+	{TopicKey: "leader.replication.throttled.replicas", Type: List, Allowed: parsed("partition:broker, separated by commas, or *", throttled), NoEffect: true,
+		Doc: "Replication is not throttled: moving a replica copies no history."},
+	{TopicKey: "follower.replication.throttled.replicas", Type: List, Allowed: parsed("partition:broker, separated by commas, or *", throttled), NoEffect: true,
+		Doc: "Replication is not throttled: moving a replica copies no history."},
+}
+
+var compressionSettings = []Setting{
+	{Key: "compression.type", TopicKey: "compression.type", Type: String, Default: "producer", Allowed: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), Update: ClusterWide, Later: true,
+		Doc: "The codec in which batches are kept; producer leaves them as they came."},
+	{Key: "compression.gzip.level", TopicKey: "compression.gzip.level", Type: Int, Default: "-1", Allowed: alsoLong(between(1, 9), -1, "the codec's own default"), Update: ClusterWide, Later: true,
+		Doc: "The level when compression.type is gzip."},
+	{Key: "compression.lz4.level", TopicKey: "compression.lz4.level", Type: Int, Default: "9", Allowed: between(1, 17), Update: ClusterWide, Later: true,
+		Doc: "The level when compression.type is lz4."},
+	{Key: "compression.zstd.level", TopicKey: "compression.zstd.level", Type: Int, Default: "3", Allowed: between(-131072, 22), Update: ClusterWide, Later: true,
+		Doc: "The level when compression.type is zstd."},
+}
+
+// foreign are keys of Apache Kafka's broker that Tideline does not have because
+// something else does their work. Naming it spares who brings a
+// server.properties along a search.
+var foreign = map[string]string{
+	"log.dir":                             "Tideline keeps everything in data.dir",
+	"log.dirs":                            "Tideline keeps everything in data.dir",
+	"metadata.log.dir":                    "Tideline keeps everything in data.dir",
+	"process.roles":                       "every Tideline broker may be a controller; see cluster.seeds",
+	"controller.quorum.voters":            "the first controllers are cluster.seeds",
+	"controller.quorum.bootstrap.servers": "the first controllers are cluster.seeds",
+	"controller.listener.names":           "brokers talk to each other on rpc.listener",
+	"inter.broker.listener.name":          "brokers talk to each other on rpc.listener",
+	"security.inter.broker.protocol":      "brokers talk to each other on rpc.listener",
+	"zookeeper.connect":                   "there is no ZooKeeper; the first controllers are cluster.seeds",
+	"num.network.threads":                 "connections have goroutines of their own; remove it",
+	"num.io.threads":                      "connections have goroutines of their own; remove it",
+	"background.threads":                  "remove it",
+	"num.recovery.threads.per.data.dir":   "recovery reads indexes only; remove it",
+	"num.replica.fetchers":                "replication is pushed; remove it",
+	"queued.max.requests":                 "requests are bounded by queued.max.request.bytes",
+	"remote.log.storage.system.enable":    "tiering is always on; see object.store",
+	"log.flush.scheduler.interval.ms":     "see wal.sync",
+	"host.name":                           "see listeners",
+	"port":                                "see listeners",
+}

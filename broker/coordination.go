@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidelinehq/tideline/broker/api"
+	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/metadata"
+)
+
+// internalLog is an internal topic as the coordinators see it.
+type internalLog struct {
+	topic   string
+	table   *partition.Table
+	history *history
+}
+
+var _ coordinator.Log = (*internalLog)(nil)
+
+// internalAppend is one append of a coordinator under way.
+type internalAppend struct {
+	partition.Append
+	done func(int64, error)
+}
+
+// Appended implements partition.Owner.
+func (a *internalAppend) Appended(_ *partition.Append, err error) {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", coordinator.ErrNotLeader, err) // the log failed for good
+	}
+	a.done(a.BaseOffset, err)
+}
+
+func (l *internalLog) led(index, epoch int32) (*partition.Partition, error) {
+	p := l.table.Get(l.topic, index)
+	if p == nil || p.Epoch() != epoch {
+		return nil, fmt.Errorf("%w: topic=%s partition=%d epoch=%d", coordinator.ErrNotLeader, l.topic, index, epoch)
+	}
+	return p, nil
+}
+
+// Append implements coordinator.Log.
+func (l *internalLog) Append(index, epoch int32, batch record.Batch, done func(base int64, err error)) {
+	p, err := l.led(index, epoch)
+	if err == nil {
+		a := &internalAppend{done: done}
+		err = p.Append(&a.Append, batch, partition.FromCoordinator, a)
+		switch {
+		case errors.Is(err, partition.ErrStopped):
+			err = fmt.Errorf("%w: %w", coordinator.ErrNotLeader, err)
+		case errors.Is(err, partition.ErrTooLarge):
+			err = fmt.Errorf("%w: %w", coordinator.ErrTooLarge, err)
+		}
+	}
+	if err != nil {
+		done(-1, err)
+	}
+}
+
+// replayBytes is how much of a log is read at a time while a coordinator loads.
+const replayBytes = 4 << 20
+
+// Replay implements coordinator.Log.
+func (l *internalLog) Replay(ctx context.Context, index, epoch int32, fn func(record.Batch) error) error {
+	p, err := l.led(index, epoch)
+	if err != nil {
+		return err
+	}
+	end := p.End()
+	if err := p.AwaitHighWatermark(ctx, end); err != nil {
+		return err
+	}
+	for at := p.LogStart(); at < end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		next, err := l.replayChunk(ctx, p, at, end, fn)
+		if errors.Is(err, partition.ErrOffsetOutOfRange) && at < p.LogStart() {
+			at = p.LogStart()
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("replay topic=%s partition=%d offset=%d: %w", l.topic, index, at, err)
+		}
+		if next <= at {
+			return fmt.Errorf("replay topic=%s partition=%d: log ends early: offset=%d end=%d", l.topic, index, at, end)
+		}
+		at = next
+	}
+	return nil
+}
+
+func (l *internalLog) replayChunk(ctx context.Context, p *partition.Partition, at, end int64, fn func(record.Batch) error) (int64, error) {
+	chunk, err := p.Read(at, replayBytes, true, partition.ReadUncommitted)
+	if errors.Is(err, partition.ErrCold) {
+		cold, err := l.history.read(ctx, api.HistoryRequest{ID: p.ID(), Offset: at, MaxBytes: replayBytes, AtLeastOne: true})
+		if err != nil {
+			return 0, err
+		}
+		defer cold.Release()
+		return replayBuffers(cold.Buffers, at, fn)
+	}
+	if err != nil || chunk == nil {
+		return at, err
+	}
+	defer chunk.Release()
+	return replayBuffers(chunk.Buffers, at, fn)
+}
+
+func replayBuffers(buffers [][]byte, at int64, fn func(record.Batch) error) (int64, error) {
+	for _, b := range buffers {
+		for batch, err := range record.All(b) {
+			if err != nil {
+				return 0, err
+			}
+			if err := fn(batch); err != nil {
+				return 0, err
+			}
+			at = batch.NextOffset()
+		}
+	}
+	return at, nil
+}
+
+// topicNames answers the group coordinator from the image.
+type topicNames struct{ meta *metadataHandle }
+
+var _ group.Topics = topicNames{}
+
+// Lookup implements group.Topics.
+func (t topicNames) Lookup(name string) (id [16]byte, partitions int32, ok bool) {
+	topic, ok := t.meta.Image().Topic(name)
+	if !ok {
+		return metadata.ID{}, 0, false
+	}
+	return topic.ID, topic.Partitions, true
+}
+
+// Name implements group.Topics.
+func (t topicNames) Name(id [16]byte) (string, bool) {
+	topic, ok := t.meta.Image().TopicByID(id)
+	if !ok {
+		return "", false
+	}
+	return topic.Name, true
+}

@@ -1,0 +1,151 @@
+package group
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/tidelinehq/tideline/broker/coordinator"
+)
+
+// dropOffsets takes offsets out of a group, once their tombstones are committed.
+func (m *machine) dropOffsets(id string, gone []topicPartition, counter prometheus.Counter) {
+	if len(gone) == 0 {
+		return
+	}
+	counter.Add(float64(len(gone)))
+	m.change(id, func(g *group) {
+		for _, tp := range gone {
+			delete(g.offsets, tp)
+		}
+	})
+}
+
+// sweep looks for groups with expired offsets, or with nothing left in them.
+type sweep struct{}
+
+func (sweep) decide(m *machine, now time.Time) coordinator.Outcome {
+	out := coordinator.Outcome{Timers: []coordinator.Timer{{
+		Key: coordinator.TimerKey{Kind: sweepTimer}, At: now.Add(m.cfg.OffsetsRetentionCheckInterval),
+	}}}
+	for _, id := range m.ids() {
+		if gone, all := m.groups[id].expired(m.cfg, now, 1); len(gone) > 0 || all {
+			out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: expire{id}})
+		}
+	}
+	return out
+}
+
+// expired returns up to limit offsets whose retention is over, and whether
+// the group itself is to go with them: it is empty and has no others.
+//
+// A group of members keeps its offsets while it has any, and for the retention
+// after its last one left; a group of consumers gives up those of topics that it
+// no longer subscribes to, the retention after their last commit. A group that only
+// stores offsets keeps each for the retention after its last commit.
+func (g *group) expired(cfg *Config, now time.Time, limit int) (gone []topicPartition, all bool) {
+	base := func(c *committed) time.Time { return time.UnixMilli(c.at) }
+	switch {
+	case g.protocolType == "":
+	case g.state == Empty:
+		if !g.since.IsZero() {
+			base = func(*committed) time.Time { return g.since }
+		}
+	case g.state == Stable && g.protocolType == protocolTypeConsumer && g.subscribedKnown:
+	default:
+		return nil, false
+	}
+	kept := false
+	for tp, c := range g.offsets {
+		if g.state != Empty && g.subscribesTo(tp.topic) || !c.expired(base(&c), now, cfg.OffsetsRetention) {
+			kept = true
+			continue
+		}
+		if gone = append(gone, tp); limit == 1 {
+			break
+		}
+	}
+	if len(gone) > limit {
+		kept = true
+		gone = sortedFirst(gone, limit)
+	} else {
+		gone = sortedFirst(gone, len(gone))
+	}
+	return gone, !kept && g.state == Empty && len(g.pending) == 0
+}
+
+// expire removes what expired in one group.
+type expire struct{ group string }
+
+func (e expire) decide(m *machine, now time.Time) coordinator.Outcome {
+	g := m.groups[e.group]
+	if g == nil {
+		return coordinator.Outcome{}
+	}
+	gone, all := g.expired(m.cfg, now, m.cfg.TombstonesPerBatch)
+	return m.tombstones(e.group, gone, all, m.metrics.expired, len(gone) == m.cfg.TombstonesPerBatch)
+}
+
+// tombstones is the outcome that removes offsets and, if all is set, the group.
+func (m *machine) tombstones(id string, gone []topicPartition, all bool, counter prometheus.Counter, again bool) coordinator.Outcome {
+	var out coordinator.Outcome
+	for _, tp := range gone {
+		out.Records = append(out.Records, offsetTombstone(id, tp))
+	}
+	if all {
+		out.Records = append(out.Records, groupTombstone(id))
+	}
+	out.Again = again && !all
+	out.Apply = func() {
+		m.dropOffsets(id, gone, counter)
+		if all {
+			m.log.Info("group is removed", "group", id)
+			m.install(id, &membership{})
+		}
+	}
+	return out
+}
+
+// topicsDeleted: topics are gone, and with them all offsets of theirs. A name
+// stands for one topic in it; of one deleted twice at once the older offsets stay
+// until their retention is over, and are not returned meanwhile.
+type topicsDeleted struct{ ids map[string][16]byte }
+
+// has says whether an offset is of a deleted topic.
+func (t topicsDeleted) has(tp topicPartition, c committed) bool {
+	id, ok := t.ids[tp.topic]
+	return ok && !otherTopic(c.topicID, id)
+}
+
+func (t topicsDeleted) decide(m *machine, _ time.Time) coordinator.Outcome {
+	var out coordinator.Outcome
+	for _, id := range m.ids() {
+		for tp, c := range m.groups[id].offsets {
+			if t.has(tp, c) {
+				out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: forgetTopics{id, t}})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// forgetTopics removes a group's offsets of deleted topics.
+type forgetTopics struct {
+	group string
+	gone  topicsDeleted
+}
+
+func (f forgetTopics) decide(m *machine, _ time.Time) coordinator.Outcome {
+	g := m.groups[f.group]
+	if g == nil {
+		return coordinator.Outcome{}
+	}
+	var keys []topicPartition
+	for tp, c := range g.offsets {
+		if f.gone.has(tp, c) {
+			keys = append(keys, tp)
+		}
+	}
+	more := len(keys) > m.cfg.TombstonesPerBatch
+	return m.tombstones(f.group, sortedFirst(keys, m.cfg.TombstonesPerBatch), false, m.metrics.deleted, more)
+}

@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tidelinehq/tideline/metadata"
+	command "github.com/tidelinehq/tideline/metadata/record"
+)
+
+// metadataHandle is the metadata store as the rest of the broker uses it: a
+// proposal returns only when this broker acts on it, so that a client which
+// created a topic finds its partitions served. What the broker proposes before it
+// follows the metadata goes to the store itself.
+type metadataHandle struct {
+	*metadata.Store
+
+	mu      sync.Mutex
+	applied uint64        // index of the image that the replicas were last brought in line with
+	changed chan struct{} // closed and replaced when applied moves
+	ended   bool          // nobody follows any more
+}
+
+func newMetadataHandle(s *metadata.Store) *metadataHandle {
+	return &metadataHandle{Store: s, changed: make(chan struct{})}
+}
+
+// Controller implements api.Metadata.
+func (h *metadataHandle) Controller() int32 {
+	m, ok := h.Leader()
+	if !ok {
+		return -1
+	}
+	id, err := strconv.ParseInt(m.ID, 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int32(id)
+}
+
+// Propose implements api.Metadata.
+func (h *metadataHandle) Propose(ctx context.Context, c command.Command) (command.Result, error) {
+	result, err := h.Store.Propose(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	return result, h.await(ctx, h.Image().Index())
+}
+
+// CreateTopic implements api.Metadata.
+func (h *metadataHandle) CreateTopic(ctx context.Context, c *command.CreateTopic) error {
+	return h.awaited(ctx, h.Store.CreateTopic(ctx, c))
+}
+
+// CreatePartitions implements api.Metadata.
+func (h *metadataHandle) CreatePartitions(ctx context.Context, c *command.CreatePartitions) error {
+	return h.awaited(ctx, h.Store.CreatePartitions(ctx, c))
+}
+
+// DeleteTopic implements api.Metadata.
+func (h *metadataHandle) DeleteTopic(ctx context.Context, topic metadata.ID, now time.Time) error {
+	return h.awaited(ctx, h.Store.DeleteTopic(ctx, topic, now))
+}
+
+// awaited waits for what was proposed, unless that failed.
+func (h *metadataHandle) awaited(ctx context.Context, proposed error) error {
+	if proposed != nil {
+		return proposed
+	}
+	return h.await(ctx, h.Image().Index())
+}
+
+// setApplied says that the replicas follow the image with this index.
+func (h *metadataHandle) setApplied(index uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.applied = index
+	h.wake()
+}
+
+// setEnded says that the replicas follow no image any more: the broker stops.
+func (h *metadataHandle) setEnded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+	h.wake()
+}
+
+func (h *metadataHandle) wake() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+func (h *metadataHandle) await(ctx context.Context, index uint64) error {
+	for {
+		h.mu.Lock()
+		applied, changed, ended := h.applied, h.changed, h.ended
+		h.mu.Unlock()
+		switch {
+		case applied >= index:
+			return nil
+		case ended:
+			return metadata.ErrClosed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

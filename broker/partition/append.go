@@ -1,0 +1,234 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Errors that refuse a batch for what it contains.
+var (
+	// ErrTooLarge means that a batch is larger than max.message.bytes.
+	ErrTooLarge = errors.New("batch is larger than max.message.bytes")
+	// ErrInvalidTimestamp means that a timestamp is outside
+	// message.timestamp.before.max.ms and message.timestamp.after.max.ms.
+	ErrInvalidTimestamp = errors.New("timestamp is out of the allowed range")
+	// ErrInvalidRecord means that a batch breaks a rule of its topic or of the protocol.
+	ErrInvalidRecord = errors.New("invalid record")
+)
+
+// Origin says who made a batch.
+type Origin int8
+
+const (
+	// FromClient: everything is checked, control batches are refused.
+	FromClient Origin = iota
+	// FromCoordinator: the broker's own records.
+	FromCoordinator
+)
+
+// Owner is told that an append ended: all its records are durable on enough
+// replicas, or err says why they never will be. It is called once, on the
+// write-ahead log's goroutine, and must not block.
+type Owner interface {
+	Appended(a *Append, err error)
+}
+
+// Append is one append under way. The caller keeps it, and the memory of the
+// batches, untouched until the owner is told.
+type Append struct {
+	wal   wal.Append
+	p     *Partition
+	next  *Append
+	owner Owner
+	end   int64
+	bytes int
+
+	// Index is the owner's to use: which of its appends this is.
+	Index int
+	// BaseOffset is the offset of the first record.
+	BaseOffset int64
+	// AppendTime is the broker's time in ms for topics with log-append time, else -1.
+	AppendTime int64
+	// Duplicate says that the same batch had been appended before, at BaseOffset.
+	Duplicate bool
+}
+
+// LogStart returns the partition's log start offset.
+func (a *Append) LogStart() int64 { return a.p.LogStart() }
+
+// Append assigns offsets to the record batches in records, which it patches in
+// place, and hands them to the write-ahead log. An error means that nothing was
+// appended and that the owner will not be told. More than one batch is allowed
+// from the coordinator only, as in Kafka since message format v2.
+func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner) error {
+	s := p.settings.Load()
+	now := p.now().UnixMilli()
+	if err := p.validate(records, s, origin, now); err != nil {
+		return err
+	}
+	a.p, a.owner, a.next = p, owner, nil
+	a.AppendTime, a.Duplicate, a.bytes = -1, false, len(records)
+	if s.LogAppendTime {
+		a.AppendTime = now
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped.Load() {
+		return ErrStopped
+	}
+	if first := record.Batch(records); first.ProducerID() >= 0 && !first.Control() {
+		duplicate, err := p.producers.check(first)
+		if err != nil {
+			return err
+		}
+		if duplicate != nil {
+			a.BaseOffset, a.end, a.Duplicate, a.bytes = duplicate.baseOffset, duplicate.lastOffset+1, true, 0
+			p.await(a)
+			return nil
+		}
+	}
+	a.BaseOffset = p.end
+	end, err := p.patch(records, a.AppendTime)
+	if err != nil {
+		return err
+	}
+	a.end = end
+	a.wal = wal.Append{Batches: records, Done: a}
+	p.enqueue(a)
+	if err := p.log.Append(&a.wal); err != nil {
+		p.dequeue(a)
+		unpatch(records) // the caller may try the same bytes again
+		return fmt.Errorf("append topic=%s partition=%d: %w", p.topic, p.id.Partition, err)
+	}
+	p.end = end
+	p.remember(records, now)
+	return nil
+}
+
+// validate checks what can be checked without the lock.
+func (p *Partition) validate(records []byte, s *Settings, origin Origin, now int64) error {
+	if len(records) == 0 {
+		return fmt.Errorf("%w: empty record set", ErrInvalidRecord)
+	}
+	batches := 0
+	for rest := records; len(rest) > 0; batches++ {
+		b, after, err := record.Next(rest)
+		if err != nil {
+			return err
+		}
+		if b.Size() > s.MaxMessageBytes && origin == FromClient {
+			return fmt.Errorf("%w: size=%d max=%d", ErrTooLarge, b.Size(), s.MaxMessageBytes)
+		}
+		if origin == FromClient {
+			if err := checkProduced(b, s, now); err != nil {
+				return err
+			}
+		}
+		rest = after
+	}
+	if batches > 1 && origin == FromClient {
+		return fmt.Errorf("%w: one batch per partition expected, got=%d", ErrInvalidRecord, batches)
+	}
+	return nil
+}
+
+// maxInflation bounds what a compressed batch may inflate to, as a multiple of
+// the greatest batch that the topic allows.
+const maxInflation = 64
+
+// checkProduced checks a client's batch against the rules of the protocol and of
+// the topic. A max timestamp that the records contradict is corrected.
+func checkProduced(b record.Batch, s *Settings, now int64) error {
+	summary, err := b.ValidateProduced(max(s.MaxMessageBytes, 1<<20) * maxInflation)
+	if err != nil {
+		return refusal(b, err)
+	}
+	if s.LogAppendTime {
+		if b.LogAppendTime() {
+			return fmt.Errorf("%w: log-append time is the broker's to set", ErrInvalidTimestamp)
+		}
+	} else {
+		if latest := now + s.TimestampAfterMax.Milliseconds(); summary.MaxTimestamp > latest {
+			return fmt.Errorf("%w: timestamp=%d latest_allowed=%d", ErrInvalidTimestamp, summary.MaxTimestamp, latest)
+		}
+		if ts := summary.MinTimestamp; ts >= 0 && ts < now-s.TimestampBeforeMax.Milliseconds() {
+			return fmt.Errorf("%w: timestamp=%d earliest_allowed=%d", ErrInvalidTimestamp, ts, now-s.TimestampBeforeMax.Milliseconds())
+		}
+		if b.LogAppendTime() || b.MaxTimestamp() != summary.MaxTimestamp {
+			b.SetCreateTime(summary.MaxTimestamp)
+		}
+	}
+	if s.Compacted && summary.NullKeys > 0 {
+		return fmt.Errorf("%w: a compacted topic cannot take a record without a key: index=%d", ErrInvalidRecord, summary.FirstNullKey)
+	}
+	return nil
+}
+
+// refusal tells damage on the way from a producer's mistake. A checksum that does
+// not match is damage, whatever else is wrong with the batch: the producer sends
+// it again. Behind a checksum that matches, records that do not parse are what the
+// producer made, and would be no better the next time.
+func refusal(b record.Batch, err error) error {
+	if damaged := b.ValidateCRC(); damaged != nil {
+		return damaged
+	}
+	if errors.Is(err, record.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrInvalidRecord, err)
+	}
+	return err
+}
+
+// patch writes offsets, leader epoch and, where the topic wants it, the append
+// time into the batches, and returns the offset after the last record.
+func (p *Partition) patch(records []byte, appendTime int64) (int64, error) {
+	next, epoch := p.end, p.epoch.Load()
+	for rest := records; len(rest) > 0; {
+		b, after, err := record.Next(rest)
+		if err != nil {
+			return 0, err
+		}
+		b.SetBaseOffset(next)
+		b.SetLeaderEpoch(epoch)
+		if appendTime >= 0 {
+			b.SetAppendTime(appendTime)
+		}
+		next, rest = b.NextOffset(), after
+	}
+	return next, nil
+}
+
+// unpatch gives the batches the base offset again with which clients send them.
+func unpatch(records []byte) {
+	for b, err := range record.All(records) {
+		if err != nil {
+			panic(fmt.Sprintf("partition: batch that was patched does not parse: %v", err))
+		}
+		b.SetBaseOffset(0)
+	}
+}
+
+// remember updates producers and epochs for batches that are on their way.
+func (p *Partition) remember(records []byte, now int64) {
+	for rest := records; len(rest) > 0; {
+		b, after, err := record.Next(rest)
+		if err != nil {
+			panic(fmt.Sprintf("partition: batch that was patched does not parse: %v", err))
+		}
+		p.producers.update(b, now)
+		p.epochs = p.epochs.note(b.LeaderEpoch(), b.BaseOffset())
+		rest = after
+	}
+}
+
+// AppendDone implements wal.Completion.
+func (a *Append) AppendDone(_ *wal.Append, err error) {
+	if err != nil {
+		a.p.fail(a.end, err)
+		return
+	}
+	a.p.advance(a.end, a.bytes)
+}

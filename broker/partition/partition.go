@@ -1,0 +1,341 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Errors of a partition. The api package turns them into Kafka's codes.
+var (
+	// ErrOffsetOutOfRange means that an offset lies below the log start or above
+	// the log end.
+	ErrOffsetOutOfRange = errors.New("offset out of range")
+	// ErrCold means that an offset is not on this broker's disk any more: it is
+	// served from the object store.
+	ErrCold = errors.New("offset is in the object store only")
+	// ErrStopped means that this broker does not lead the partition (any more).
+	ErrStopped = errors.New("partition is not led by this broker")
+	// ErrFencedEpoch and ErrUnknownEpoch answer a client whose view of the leader
+	// epoch is older or newer than this broker's (KIP-320).
+	ErrFencedEpoch  = errors.New("leader epoch is older than the current one")
+	ErrUnknownEpoch = errors.New("leader epoch is newer than the current one")
+)
+
+// Settings are the topic settings that decide about an append.
+type Settings struct {
+	MaxMessageBytes    int           // greatest batch, bytes (max.message.bytes)
+	LogAppendTime      bool          // message.timestamp.type
+	TimestampBeforeMax time.Duration // message.timestamp.before.max.ms
+	TimestampAfterMax  time.Duration // message.timestamp.after.max.ms
+	Compacted          bool          // cleanup.policy contains compact: records need keys
+	ProducerExpiry     time.Duration // producer.id.expiration.ms
+}
+
+// Options describe a partition to Open.
+type Options struct {
+	Topic    string
+	ID       wal.ID
+	Log      *wal.Log
+	LogStart int64 // from the ledger
+	Tiered   int64 // from the ledger: the end of what is in the object store
+	Epoch    int32 // leader epoch
+	Settings Settings
+	Now      func() time.Time
+	Logger   *slog.Logger
+	// Restore returns the leader epochs and the producers' state, as Snapshot gave
+	// them, at the end of what is in the object store. It is asked when the local
+	// log is lost; nil: nothing is known.
+	Restore func() (history []EpochStart, producers []byte, err error)
+}
+
+// Partition is one partition's replica. See the package comment for its
+// invariants.
+type Partition struct {
+	topic    string
+	id       wal.ID
+	log      *wal.Partition
+	now      func() time.Time
+	logger   *slog.Logger
+	settings atomic.Pointer[Settings]
+
+	logStart  atomic.Int64
+	tiered    atomic.Int64
+	highWater atomic.Int64
+	epoch     atomic.Int32
+
+	mu        sync.Mutex // orders appends; taken before acks.mu
+	end       int64      // log end offset: the next to assign
+	producers producers
+	epochs    epochs
+	stopped   atomic.Bool // set with mu held, so that no append follows
+
+	acks struct {
+		sync.Mutex
+		head, tail *Append // waiting for the high watermark, ascending by end
+		waiters    map[Waiter]struct{}
+		pending    pending
+		uploader   Uploader
+		failed     error // the write-ahead log makes nothing durable any more
+	}
+}
+
+// Waiter is told when a partition's high watermark moves. It is called on the
+// write-ahead log's goroutine and must not block.
+type Waiter interface {
+	// Advanced says that bytes more are readable, or that the partition stopped
+	// being served (bytes < 0).
+	Advanced(p *Partition, bytes int)
+}
+
+// Uploader is told how much became durable, so that it knows when to upload.
+// tiering.Lease is one. It is called on the write-ahead log's goroutine.
+type Uploader interface {
+	// Advanced says that the high watermark moved over so many bytes more.
+	Advanced(bytes int64)
+	// Changed says that the log start moved.
+	Changed()
+}
+
+// Open makes a partition serve from what the write-ahead log and the ledger
+// hold. Recovered state that describes records which did not survive is dropped.
+func Open(o Options) (*Partition, error) {
+	log, err := o.Log.Partition(o.ID, max(o.LogStart, o.Tiered))
+	if err != nil {
+		return nil, fmt.Errorf("open partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
+	}
+	p := &Partition{topic: o.Topic, id: o.ID, log: log, now: o.Now, logger: o.Logger}
+	p.settings.Store(&o.Settings)
+	p.epoch.Store(o.Epoch)
+	if err := p.recover(); err != nil {
+		return nil, fmt.Errorf("recover partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
+	}
+	least := max(o.LogStart, o.Tiered)
+	state, _ := log.State()
+	lost := log.End() < least || len(state) == 0 && log.Start() >= least && log.End() == log.Start()
+	if log.End() < least {
+		// The ledger knows more than this disk: the local log was lost or replaced, or
+		// its end was deleted and did not reach the disk. Offsets go on from what the
+		// ledger has seen, never below it: they may have been read.
+		log.Drop()
+		if p.log, err = o.Log.Partition(o.ID, least); err != nil {
+			return nil, fmt.Errorf("restart partition topic=%s partition=%d at=%d: %w", o.Topic, o.ID.Partition, least, err)
+		}
+	}
+	if lost {
+		p.restore(&o)
+	}
+	p.end = p.log.End()
+	p.highWater.Store(p.end)
+	p.tiered.Store(o.Tiered)
+	p.logStart.Store(min(o.LogStart, p.end))
+	p.epochs = p.epochs.truncateEnd(p.end)
+	waiting, err := p.pendingBytes(max(o.Tiered, p.logStart.Load()))
+	if err != nil {
+		return nil, fmt.Errorf("size partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
+	}
+	if waiting > 0 {
+		// When it was appended is not known any more; it may wait once more as long.
+		p.acks.pending.add(p.end, int(waiting), p.now())
+	}
+	return p, nil
+}
+
+// restore takes over what the object store knows of epochs and producers. Where it
+// does not answer, no producer is known: each may go on with any sequence, and a
+// retry of what was appended before may be appended again.
+func (p *Partition) restore(o *Options) {
+	p.producers = producers{}
+	if o.Restore == nil || o.Tiered <= o.LogStart {
+		return
+	}
+	history, payload, err := o.Restore()
+	if err == nil {
+		_, p.producers, err = decodeState(payload)
+	}
+	if err != nil {
+		p.logger.Warn("the local log is lost and the state of the producers is not known", "topic", p.topic, "partition", p.id.Partition, "error", err)
+		return
+	}
+	for _, e := range history {
+		p.epochs = p.epochs.note(e.Epoch, e.Start)
+	}
+}
+
+// Topic returns the topic's name, ID its identity in the write-ahead log.
+func (p *Partition) Topic() string { return p.topic }
+
+// ID returns topic id and partition index.
+func (p *Partition) ID() wal.ID { return p.id }
+
+// Epoch returns the leader epoch under which this broker leads.
+func (p *Partition) Epoch() int32 { return p.epoch.Load() }
+
+// LogStart returns the first offset that a consumer may read.
+func (p *Partition) LogStart() int64 { return p.logStart.Load() }
+
+// LocalStart returns the first offset that this broker's disk holds.
+func (p *Partition) LocalStart() int64 { return max(p.log.Start(), p.logStart.Load()) }
+
+// HighWatermark returns the offset below which every record is durable.
+func (p *Partition) HighWatermark() int64 { return p.highWater.Load() }
+
+// LastStable returns the offset below which no transaction is open.
+func (p *Partition) LastStable() int64 { return p.highWater.Load() }
+
+// Tiered returns the end of what is in the object store.
+func (p *Partition) Tiered() int64 { return p.tiered.Load() }
+
+// End returns the log end offset.
+func (p *Partition) End() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end
+}
+
+// LocalBytes returns the size of the local log in bytes of record batches.
+func (p *Partition) LocalBytes() (int64, error) {
+	return p.bytesBetween(p.log.Start(), p.highWater.Load())
+}
+
+// bytesBetween returns the bytes of the local batches in [from, to).
+func (p *Partition) bytesBetween(from, to int64) (int64, error) {
+	if from >= to {
+		return 0, nil
+	}
+	_, n, err := p.log.Cut(from, to, math.MaxInt64)
+	return n, err
+}
+
+// pendingBytes returns the bytes of the local batches from offset on, without those
+// that are damaged.
+func (p *Partition) pendingBytes(from int64) (total int64, err error) {
+	for from < p.end {
+		n, err := p.bytesBetween(from, p.end)
+		total += n
+		next, damaged := p.behindDamage(err, from)
+		if !damaged {
+			return total, err
+		}
+		from = next
+	}
+	return total, nil
+}
+
+// Configure replaces the settings; appends from now on obey the new ones.
+func (p *Partition) Configure(s Settings) { p.settings.Store(&s) }
+
+// CheckEpoch compares a client's view of the leader epoch; -1 means that the
+// client has none.
+func (p *Partition) CheckEpoch(client int32) error {
+	current := p.epoch.Load()
+	switch {
+	case client < 0 || client == current:
+		return nil
+	case client < current:
+		return fmt.Errorf("%w: epoch=%d current=%d", ErrFencedEpoch, client, current)
+	default:
+		return fmt.Errorf("%w: epoch=%d current=%d", ErrUnknownEpoch, client, current)
+	}
+}
+
+// Lead takes up leadership under epoch.
+func (p *Partition) Lead(epoch int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch.Store(epoch)
+}
+
+// SetLogStart raises the log start; what lies below is not served any more.
+func (p *Partition) SetLogStart(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if offset <= p.logStart.Load() {
+		return
+	}
+	p.logStart.Store(min(offset, p.highWater.Load()))
+	p.epochs = p.epochs.truncateStart(offset)
+	if p.tiered.Load() >= offset || offset > p.log.Start() {
+		p.log.SetStart(max(p.log.Start(), p.logStart.Load()))
+	}
+	// What is deleted needs no upload any more.
+	p.acks.Lock()
+	p.acks.pending.advance(p.logStart.Load())
+	p.acks.Unlock()
+}
+
+// SetTiered tells how far the object store has the log.
+func (p *Partition) SetTiered(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if offset <= p.tiered.Load() {
+		return
+	}
+	p.tiered.Store(offset)
+	p.acks.Lock()
+	p.acks.pending.advance(offset)
+	p.acks.Unlock()
+}
+
+// Attach sets the uploader that is told from now on; nil for none.
+func (p *Partition) Attach(u Uploader) {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	p.acks.uploader = u
+}
+
+// Pending returns how many bytes are durable here and not in the object store,
+// and since when the first of them waits; see pending for how exact that is.
+func (p *Partition) Pending() (bytes int64, since time.Time) {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	return p.acks.pending.bytes()
+}
+
+// FreeLocal lets the disk drop what lies below offset, which must be tiered.
+func (p *Partition) FreeLocal(offset int64) {
+	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load())))
+}
+
+// Stop makes every later append and read fail, and wakes all waiters: the broker
+// does not lead the partition any more, or the topic is gone.
+func (p *Partition) Stop() {
+	p.mu.Lock()
+	p.stopped.Store(true)
+	p.mu.Unlock()
+	p.wakeWaiters()
+}
+
+// Drop stops the partition and deletes its local log.
+func (p *Partition) Drop() {
+	p.Stop()
+	p.log.Drop()
+}
+
+// EndOfEpoch answers OffsetForLeaderEpoch (KIP-279).
+func (p *Partition) EndOfEpoch(epoch int32) (int32, int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epochs.endOf(epoch, p.epoch.Load(), p.end)
+}
+
+// EpochAt returns the leader epoch of the record at offset, or -1.
+func (p *Partition) EpochAt(offset int64) int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epochs.at(offset)
+}
+
+// Producers describes the active idempotent producers, for DescribeProducers and
+// for tests.
+func (p *Partition) Producers() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.producers.entries)
+}

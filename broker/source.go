@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/manifest"
+	"github.com/tidelinehq/tideline/tiering/segment"
+)
+
+// source shows a led partition to the tiering engine.
+type source struct {
+	p        *partition.Partition
+	replicas *replicas
+}
+
+var _ tiering.Source = (*source)(nil)
+
+func (s *source) ID() manifest.ID {
+	id := s.p.ID()
+	return manifest.ID{Topic: id.Topic, Partition: id.Partition}
+}
+
+func (s *source) Status() tiering.SourceStatus {
+	bytes, since := s.p.Pending()
+	return tiering.SourceStatus{
+		LeaderEpoch: s.p.Epoch(), HighWatermark: s.p.HighWatermark(), PendingBytes: bytes, OldestPending: since,
+	}
+}
+
+func (s *source) Settings() tiering.Settings {
+	c := s.replicas.config()
+	t := s.replicas.topicConfig(s.p.ID().Topic)
+	settings := tiering.Settings{
+		RollBytes: c.TierRollBytes, RollAfter: c.TierRoll,
+		RetentionMs: t.RetentionMS, RetentionBytes: t.RetentionBytes,
+	}
+	if !t.Delete {
+		settings.RetentionMs, settings.RetentionBytes = -1, -1 // a compacted topic keeps the last value of each key
+	}
+	return settings
+}
+
+func (s *source) Read(_ context.Context, from, limit int64, maxBytes int) (tiering.SourceChunk, error) {
+	c, err := s.p.ReadLocal(from, limit, maxBytes)
+	if err != nil {
+		return tiering.SourceChunk{}, err
+	}
+	return tiering.SourceChunk{Buffers: c.Buffers, Next: c.NextOffset, Release: c.Release}, nil
+}
+
+func (s *source) Snapshot(_ context.Context, from, end int64) (tiering.Snapshot, error) {
+	epochs, producers := s.p.Snapshot(from, end)
+	out := tiering.Snapshot{ProducerState: producers}
+	for _, e := range epochs {
+		out.Epochs = append(out.Epochs, segment.EpochStart(e))
+	}
+	return out, nil
+}
+
+// Tiered frees what the local retention does not want to keep.
+func (s *source) Tiered(to int64) { s.replicas.tiered(s.p, to) }

@@ -1,0 +1,102 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// TraceOptions is what spans say about the process that they come from.
+type TraceOptions struct {
+	Version string
+	NodeID  int32
+	Getenv  func(string) string // os.Getenv outside of tests
+	Logger  *slog.Logger
+}
+
+// Tracing returns the provider of tracers and a function that sends what is left
+// and stops it. OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) or
+// OTEL_TRACES_EXPORTER=otlp turn it on; OTEL_SDK_DISABLED=true and
+// OTEL_TRACES_EXPORTER=none turn it off. All else that the standard names is read
+// by the exporters and the SDK. A protocol or exporter that is not there is an
+// error.
+func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, func(context.Context) error, error) {
+	on, protocol, err := traceExporter(o.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !on {
+		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
+	}
+	var exporter sdktrace.SpanExporter
+	if protocol == "grpc" {
+		exporter, err = otlptracegrpc.New(ctx)
+	} else {
+		exporter, err = otlptracehttp.New(ctx)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("telemetry: trace exporter: %w", err)
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		o.Logger.Warn("spans were not exported", "error", err)
+	}))
+	about, err := resource.New(ctx,
+		resource.WithAttributes(
+			attribute.String("service.name", "tideline"),
+			attribute.String("service.version", o.Version),
+			attribute.String("service.instance.id", fmt.Sprint(o.NodeID)),
+		),
+		resource.WithHost(),
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(), // last: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("telemetry: resource: %w", err)
+	}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)}
+	if o.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		options = append(options, sdktrace.WithSampler(newLimited(tracesPerSecond)))
+	}
+	provider := sdktrace.NewTracerProvider(options...)
+	return provider, provider.Shutdown, nil
+}
+
+// traceExporter reads which exporter the environment asks for.
+func traceExporter(getenv func(string) string) (on bool, protocol string, err error) {
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
+		return false, "", nil
+	}
+	switch name := getenv("OTEL_TRACES_EXPORTER"); name {
+	case "none":
+		return false, "", nil
+	case "otlp":
+	case "":
+		if getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+			return false, "", nil
+		}
+	default:
+		return false, "", fmt.Errorf("telemetry: unknown exporter: OTEL_TRACES_EXPORTER=%q, allowed are otlp and none", name)
+	}
+	protocol = getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+	if protocol == "" {
+		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	}
+	switch protocol {
+	case "":
+		protocol = "http/protobuf"
+	case "grpc", "http/protobuf":
+	default:
+		return false, "", fmt.Errorf("telemetry: unknown protocol: OTEL_EXPORTER_OTLP_PROTOCOL=%q, allowed are grpc and http/protobuf", protocol)
+	}
+	return true, protocol, nil
+}
