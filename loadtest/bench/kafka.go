@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// javaFlags are those of Kafka's own scripts: a heap of 1 GiB (kafka-server-start) and G1 (kafka-run-class).
+var javaFlags = []string{
+	"-Xms1G", "-Xmx1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+	"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true",
+}
+
+// kafkaJars runs scripts/kafka.sh, which fetches Apache Kafka from Maven unless it is there, and returns the class path.
+func kafkaJars(ctx context.Context, root string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "scripts", "kafka.sh"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("fetch Apache Kafka: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "*"), nil
+}
+
+// startKafka formats a KRaft storage of one node and starts it as broker and controller. Everything that is not an
+// address or a replication factor of a cluster of one has Kafka's default; so it logs nowhere (no logging backend is on
+// the class path), which costs it nothing.
+func startKafka(ctx context.Context, dir, jars string) (*broker, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	data, config := filepath.Join(dir, "kafka"), filepath.Join(dir, "kafka.properties")
+	properties := strings.Join([]string{
+		"process.roles=broker,controller",
+		"node.id=1",
+		"controller.quorum.voters=1@" + ports[1],
+		"controller.listener.names=CONTROLLER",
+		"listeners=PLAINTEXT://" + ports[0] + ",CONTROLLER://" + ports[1],
+		"advertised.listeners=PLAINTEXT://" + ports[0],
+		"log.dirs=" + data,
+		"offsets.topic.replication.factor=1",
+		"transaction.state.log.replication.factor=1",
+		"transaction.state.log.min.isr=1",
+		"share.coordinator.state.topic.replication.factor=1",
+		"share.coordinator.state.topic.min.isr=1",
+		"",
+	}, "\n")
+	if err := os.WriteFile(config, []byte(properties), 0o644); err != nil {
+		return nil, err
+	}
+	format := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", jars, "kafka.tools.StorageTool", "format", "-t", "dGlkZWxpbmUtYmVuY2gtMQ", "-c", config)
+	if out, err := format.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("format Kafka's storage: %w\n%s", err, out)
+	}
+	args := append(append([]string{}, javaFlags...), "-Dkafka.logs.dir="+dir, "-cp", jars, "kafka.Kafka", config)
+	p, err := start(kafkaName, dir, nil, nil, "java", args...)
+	if err != nil {
+		return nil, err
+	}
+	b := &broker{name: kafkaName, addr: ports[0], proc: p}
+	if err := b.serves(ctx, time.Minute); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return b, nil
+}
+
+// javaVersion is the first line of what java says about itself.
+func javaVersion(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "java", "-version").CombinedOutput()
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(first)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+)
+
+// report prints the table and draws the picture.
+func (b *bench) report(path string) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "measured\tunit\tTideline\tKafka\tratio (min … max)\ttarget\t")
+	for _, r := range b.results.ratios {
+		kafka, ratio := "", fmt.Sprintf("(%.3g … %.3g)", r.Min, r.Max)
+		if r.Kafka != nil {
+			kafka, ratio = fmt.Sprintf("%.3g", *r.Kafka), fmt.Sprintf("%.2f (%.2f … %.2f)", r.Median, r.Min, r.Max)
+		}
+		target := ""
+		switch {
+		case r.AtMost != nil:
+			target = fmt.Sprintf("≤ %g", *r.AtMost)
+		case r.AtLeast != nil:
+			target = fmt.Sprintf("≥ %g", *r.AtLeast)
+		}
+		if r.missed() {
+			target += " missed"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.3g\t%s\t%s\t%s\t\n", titleOf(r), r.Unit, r.Tideline, kafka, ratio, target)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, note := range b.doubts() {
+		fmt.Println(note)
+	}
+	if !slices.ContainsFunc(b.results.ratios, func(r Ratio) bool { return r.Kafka != nil }) {
+		return nil
+	}
+	return os.WriteFile(path+".svg", picture(b.results.ratios), 0o644)
+}
+
+// doubts tells what in the run speaks against its figures.
+func (b *bench) doubts() []string {
+	var notes []string
+	most := 0.0
+	for _, s := range b.results.samples {
+		most = max(most, s.Load)
+	}
+	if cores := b.results.stamp.Machine.Cores; most > 1.5*float64(cores) {
+		notes = append(notes, fmt.Sprintf("the machine was shared: load average up to %.1f on %d cores; ratios of processor time hold, latencies and throughputs are those of a busy machine", most, cores))
+	}
+	for _, system := range []string{tidelineName, kafkaName} {
+		late, p99 := b.results.figures("latency", system, "generator_late_p99_ms"), b.results.figures("latency", system, "p99")
+		if len(late) > 0 && median(late) > median(p99)/4 {
+			notes = append(notes, fmt.Sprintf("%s: a quarter or more of the p99 is the generator's own lateness (p99 %.2f ms of %.2f ms)", system, median(late), median(p99)))
+		}
+	}
+	return notes
+}
+
+func titleOf(r Ratio) string {
+	for _, s := range scenarios {
+		for _, m := range s.metrics {
+			if m.scenario == r.Scenario && m.key == r.Metric {
+				return m.title
+			}
+		}
+	}
+	return r.Scenario + " " + r.Metric
+}

@@ -1,0 +1,95 @@
+"""librdkafka, through confluent-kafka."""
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+import worker
+
+
+def create(o):
+    admin = AdminClient({"bootstrap.servers": o["brokers"]})
+    topic = NewTopic(o["topic"], num_partitions=o["partitions"], replication_factor=1, config=o.get("configs") or {})
+    for future in admin.create_topics([topic]).values():
+        future.result(30)
+
+
+def produce(o):
+    producer = Producer(
+        {
+            "bootstrap.servers": o["brokers"],
+            "acks": "all",
+            "enable.idempotence": True,
+            "compression.type": o["codec"],
+            "linger.ms": 20,
+            "message.timeout.ms": o["timeout_ms"],
+        }
+    )
+
+    def acknowledged(index):
+        def report(error, message):
+            if error is not None:
+                worker.emit({"i": index, "error": str(error), "retriable": error.retriable() or error.name() == "_MSG_TIMED_OUT"})
+            else:
+                worker.emit({"i": index, "p": message.partition(), "o": message.offset()})
+
+        return report
+
+    for index, (partition, key, value, headers, timestamp) in enumerate(worker.records()):
+        producer.produce(
+            o["topic"], value, key, partition=partition, headers=headers, timestamp=timestamp, on_delivery=acknowledged(index)
+        )
+        producer.poll(0)
+    producer.flush()
+
+
+def emit(message):
+    if message.error():
+        raise KafkaException(message.error())
+    worker.emit_record(
+        message.partition(), message.offset(), message.key(), message.value(), message.headers(), message.timestamp()[1]
+    )
+
+
+def consumer(o, **more):
+    return Consumer({"bootstrap.servers": o["brokers"], "enable.auto.commit": False, "auto.offset.reset": "earliest", **more})
+
+
+def consume(o):
+    c = consumer(o, **{"group.id": "unused"})
+    numbers = c.list_topics(o["topic"], timeout=30).topics[o["topic"]].partitions
+    if o["from"] == "beginning":
+        start = [TopicPartition(o["topic"], n, OFFSET_BEGINNING) for n in numbers]
+    elif o["from"] == "offset":
+        start = [TopicPartition(o["topic"], n, o["offsets"][str(n)]) for n in numbers]
+    else:
+        start = c.offsets_for_times([TopicPartition(o["topic"], n, o["time"]) for n in numbers], timeout=30)
+        for partition in start:
+            if partition.offset < 0:
+                partition.offset = OFFSET_END
+    c.assign(start)
+    left = o["count"]
+    while left > 0:
+        for message in c.consume(min(left, 1000), timeout=1):
+            emit(message)
+            left -= 1
+    c.close()
+
+
+def group(o):
+    c = consumer(o, **{"group.id": o["group"], "session.timeout.ms": o["session_ms"], "heartbeat.interval.ms": 500})
+    # The callback runs before the assignment is in force; it is told in full, because the assignor is an eager one.
+    c.subscribe([o["topic"]], on_assign=lambda _, tps: worker.emit({"assigned": [tp.partition for tp in tps]}))
+    stop = worker.stopped()
+    while not stop.is_set():
+        messages = c.consume(500, timeout=0.2)
+        for message in messages:
+            emit(message)
+        if messages:
+            try:
+                c.commit(asynchronous=False)
+            except KafkaException as error:
+                worker.sys.stderr.write(f"commit: {error}\n")
+    c.close()
+
+
+worker.main({"create": create, "produce": produce, "consume": consume, "group": group})

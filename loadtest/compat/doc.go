@@ -1,0 +1,28 @@
+// Package compat runs clients that others wrote against the real program: Apache Kafka's Java client and command-line tools, librdkafka
+// (through confluent-kafka and kcat), kafka-python, aiokafka, KafkaJS, franz-go and Sarama. It has tests only, in a module of its own,
+// and meets the broker on the wire alone.
+//
+// What they cover, one file each:
+//
+//	exchange_test.go  every client reads what every client wrote, with every codec; from the beginning, an offset, a time
+//	group_test.go     three members, one of them killed; commit and resume
+//	kcat_test.go      kcat's own way to produce, consume and be a member of a group
+//	tools_test.go     kafka-topics, kafka-configs, kafka-consumer-groups and the others, console clients, performance tools
+//	tiered_test.go    records that exist in a real S3 server only; verification; deletion down to the bucket
+//	crash_test.go     SIGKILL every few seconds under idempotent producers: all that was acknowledged is there, once, in order
+//	outage_test.go    the S3 server is away: produce on, be held back, be refused, drain
+//	bigfile_test.go   a file through the broker and the bucket and back, byte for byte
+//
+// Each client is a program that speaks the protocol of clients/worker, so that one test serves all and a member can be killed.
+//
+// Everything is installed by the tests themselves, at pinned versions: Kafka's jars by scripts/kafka.sh, and into .tools/compat
+// of the repository Python packages in a virtual environment and npm packages; kcat by apt-get. Needed beforehand: a JDK 17 with Maven, Python 3 with venv, Node
+// 18 with npm. A client that cannot be had fails its tests; nothing is skipped.
+//
+// Environment:
+//
+//	TIDELINE_LONG=1         the long forms: minutes of crashes
+//	TIDELINE_BIG_BYTES=N    the size of the big file (default 64 MiB; 1073741824 for 1 GiB)
+//	TIDELINE_TEST_BINARY    the program to test instead of one built from the source
+//	TIDELINE_TEST_RACE=1    the program is built with the race detector
+package compat
