@@ -41,7 +41,7 @@ type ReaderOptions struct {
 	Workers      int           // GETs of blocks under way at once: 16. A quarter of them only serve reads that wait
 	MaxReads     int           // calls under way at once, above which ErrBusy: 4096
 	MaxReadAhead int64         // of one stream in bytes: 32 MiB
-	RangeBytes   int64         // of one GET at most: 8 MiB
+	RangeBytes   int64         // of one GET at most: 16 MiB; each costs the store as much as megabytes of body
 	MaxStreams   int           // sequential readers that are remembered between their calls: 4096
 	BudgetWait   time.Duration // for memory, then ErrBusy: 2 s
 	GetTimeout   time.Duration // of one GET to its last byte: 30 s
@@ -60,7 +60,7 @@ func (o *ReaderOptions) setDefaults() error {
 	defaults(&o.Workers, 16)
 	defaults(&o.MaxReads, 4096)
 	defaults(&o.MaxReadAhead, 32<<20)
-	defaults(&o.RangeBytes, 8<<20)
+	defaults(&o.RangeBytes, 16<<20)
 	defaults(&o.MaxStreams, 4096)
 	defaults(&o.BudgetWait, 2*time.Second)
 	defaults(&o.GetTimeout, 30*time.Second)
@@ -246,6 +246,7 @@ func (r *Reader) settle(ctx context.Context, st *stream, chunk *Chunk, err error
 	switch {
 	case err == nil:
 		st.next = chunk.NextOffset
+		st.read += int64(chunk.Bytes)
 		r.streams.put(st)
 		r.metrics.served(chunk.Bytes, time.Since(start))
 	case ctx.Err() != nil:

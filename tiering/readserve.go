@@ -104,7 +104,7 @@ func (r *Reader) first(ctx context.Context, st *stream, chunk *Chunk, limit int6
 		case ctx.Err() != nil:
 			return false, err
 		case (errors.Is(err, errDropped) || stale) && attempt < maxAttempts && r.ctx.Err() == nil:
-			st.window /= 2
+			st.narrow()
 			st.begin(sect, block, r.metrics)
 		case errors.Is(err, errDropped):
 			return false, fmt.Errorf("%w: fills were given up attempts=%d", cache.ErrBusy, attempt)
@@ -234,8 +234,8 @@ func (r *Reader) readAhead(st *stream) {
 	if st.sequential == 0 || r.ctx.Err() != nil {
 		return
 	}
-	if st.window == 0 {
-		st.window = firstWindow
+	if st.window < r.opts.RangeBytes {
+		st.window = max(st.window, firstWindow, min(2*st.read, r.opts.RangeBytes))
 	}
 	window := r.share(st)
 	for len(st.slots) < maxSlots {

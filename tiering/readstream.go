@@ -16,11 +16,13 @@ import (
 //	           ▼                            ▼
 //	slots  │ block b │ b+1 │ b+2 │ … │ b+n │   blocks not claimed yet   │ next section …
 //	           └──────── ahead ────────────┘
-//	           read-ahead window: 0 at first, 2 blocks' worth at the second Read, doubled whenever the consumer had to wait
+//	           read-ahead window: 0 at first; then twice what was read in sequence, up to one GET; doubled
+//	           from there on whenever the consumer had to wait
 type stream struct {
 	id         partitionID
 	next       int64 // offset of the next Read
 	sequential int   // Reads that began where the one before ended
+	read       int64 // bytes that they and the first one returned
 
 	slots []slot
 	pos   int   // bytes of slots[0] that were consumed
@@ -86,8 +88,11 @@ func (st *stream) keepFirst(m *readMetrics) {
 	st.slots, st.ahead, st.pos = []slot{first}, first.raw, pos
 	st.tail, st.tailNext = first.s, first.block+1
 	st.later, st.look = nil, nil
-	st.window /= 2
+	st.narrow()
 }
+
+// narrow makes the stream read less ahead, and grow again from there.
+func (st *stream) narrow() { st.window, st.read = st.window/2, 0 }
 
 // begin makes block i of s the next one to claim, without any slots.
 func (st *stream) begin(s *section, i int, m *readMetrics) {

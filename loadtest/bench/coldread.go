@@ -22,8 +22,8 @@ var coldMetrics = []metric{
 
 const (
 	coldPartitions = 4
-	coldBytes      = 1 << 30 // in all partitions
-	coldBytesLong  = 4 << 30
+	coldBytes      = 2 << 30 // in all partitions
+	coldBytesLong  = 8 << 30
 	coldTopic      = "bench-cold"
 	coldName       = "tideline-cold"
 	earliestLocal  = -4 // ListOffsets: the first offset on the local disk

@@ -104,6 +104,11 @@ func run(o options) (err error) {
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	if o.results == "" {
 		o.results = filepath.Join(o.root, "loadtest", "results")
 	}

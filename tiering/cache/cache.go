@@ -17,8 +17,9 @@ type Options struct {
 
 // Bounds of the sharding: a shard must hold many blocks for its queues to mean anything.
 const (
-	maxShards     = 16
+	maxShards     = 4 // blocks are large, so that one lock already serves gigabytes a second
 	minShardBytes = 64 << 20
+	scanBytes     = 32 << 20  // of blocks that were asked for once: about the processor's own cache
 	ghostBlock    = 256 << 10 // ghost entries are one per so many bytes of both tiers
 	minGhost      = 256
 	maxGhost      = 1 << 18
@@ -48,7 +49,7 @@ func New(o Options) *Cache {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.entries, s.flights = make(map[Key]*entry), make(map[Key]*Flight)
-		s.limit = o.MemoryBytes / int64(n)
+		s.limit, s.scan = o.MemoryBytes/int64(n), scanBytes/int64(n)
 		s.ghost = newGhost(int(min(max(remember/int64(n)/ghostBlock, minGhost), maxGhost)))
 	}
 	return c

@@ -97,6 +97,30 @@ func TestScanResistance(t *testing.T) {
 	}
 }
 
+// A scan uses the same few buffers again, even while most of the budget is free; what is read a second time stays.
+func TestScanReusesBuffers(t *testing.T) {
+	const size, blocks = 1 << 20, 200
+	p := NewPool(1 << 30)
+	c := New(Options{MemoryBytes: 900 << 20, Pool: p})
+	scan := func() {
+		for i := range blocks {
+			claim, flight := c.Claim(key(i))
+			if flight != nil {
+				flight.Complete(block(t, p, key(i), size), nil)
+			}
+			claim.Release()
+		}
+	}
+	scan()
+	if s := p.Stats(); s.Peak > scanBytes+size || c.Bytes() < scanBytes/2 {
+		t.Errorf("a scan of %d bytes left %d and took %d", blocks*size, c.Bytes(), s.Peak)
+	}
+	scan()
+	if c.Bytes() < blocks*size*9/10 {
+		t.Errorf("read twice, and only %d of %d bytes stay", c.Bytes(), blocks*size)
+	}
+}
+
 // Two readers that follow each other closely share what is in the small queue.
 func TestFollowerFindsBlocks(t *testing.T) {
 	p := NewPool(110 * testBlock)

@@ -4,11 +4,12 @@ import "sync"
 
 // shard is one part of the memory tier: S3-FIFO by bytes. New blocks enter a small queue; only those that somebody asks for
 // again while they are in it, or that come back while the ghost list remembers them, enter the main queue. So a scan
-// of any length passes through a tenth of the memory.
+// of any length passes through a tenth of the memory, and through scanBytes of it even while the rest is free: memory that is
+// touched for the first time costs more than the block that is read into it, and a replay uses the same few buffers again.
 //
 //	            ┌──────────┐ asked for twice  ┌───────────────┐ asked for: once more round
 //	new block ─▶│  small   │─────────────────▶│     main      │◀┐
-//	            │  10 %    │                  │     90 %      │─┘
+//	            │  ≤ 10 %  │                  │     ≥ 90 %    │─┘
 //	            └────┬─────┘                  └───────┬───────┘
 //	                 ▼ key to the ghost list          ▼ out
 //
@@ -21,6 +22,7 @@ type shard struct {
 	main    queue
 	ghost   ghost
 	limit   int64
+	scan    int64 // what small may hold, whatever is free
 }
 
 type entry struct {
@@ -86,8 +88,12 @@ func (s *shard) insert(key Key, buf *Buffer) (evicted []*entry, again bool) {
 
 // makeRoom evicts until need more bytes fit. The caller holds mu.
 func (s *shard) makeRoom(need int64) (evicted []*entry) {
-	for s.small.bytes+s.main.bytes+need > s.limit {
-		if s.small.bytes > s.limit/10 || s.main.tail == nil {
+	for {
+		crowded := s.small.tail != nil && s.small.bytes+need > s.scan
+		if !crowded && s.small.bytes+s.main.bytes+need <= s.limit {
+			return evicted
+		}
+		if crowded || s.small.bytes > s.limit/10 || s.main.tail == nil {
 			e := s.small.pop()
 			if e.freq > 1 {
 				e.freq, e.inMain = 0, true
@@ -108,5 +114,4 @@ func (s *shard) makeRoom(need int64) (evicted []*entry) {
 		evicted = append(evicted, e)
 		delete(s.entries, e.key)
 	}
-	return evicted
 }
