@@ -16,6 +16,7 @@ import (
 type recovery struct {
 	l            *Log
 	parts        map[uint32]*recovering
+	gone         map[uint32]struct{} // dropped; an index tells of their batches after it told of the drop
 	nextSequence uint64
 	spares       []string
 	scanned      int
@@ -28,7 +29,7 @@ type recovering struct {
 }
 
 func (l *Log) recover() (*recovery, error) {
-	r := &recovery{l: l, parts: map[uint32]*recovering{}, nextSequence: 1}
+	r := &recovery{l: l, parts: map[uint32]*recovering{}, gone: map[uint32]struct{}{}, nextSequence: 1}
 	names, err := r.list()
 	if err != nil {
 		return nil, err
@@ -203,6 +204,9 @@ func (r *recovery) fromIndex(f *file, foot *fileFooter) (bool, error) {
 		r.meta(f, m)
 	}
 	for _, d := range dirs {
+		if _, gone := r.gone[d.ordinal]; gone {
+			continue
+		}
 		p := r.part(d.ordinal)
 		p.note(seen{f.sequence(), d.first})
 		p.end = max(p.end, d.end)
@@ -213,6 +217,7 @@ func (r *recovery) fromIndex(f *file, foot *fileFooter) (bool, error) {
 // meta applies a frame that is not batches.
 func (r *recovery) meta(f *file, m meta) {
 	if m.typ == frameDrop {
+		r.gone[m.ordinal] = struct{}{}
 		if p := r.parts[m.ordinal]; p != nil {
 			p.dropped = true
 			delete(r.parts, m.ordinal)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -130,5 +131,37 @@ func TestAppendReadReopen(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// A partition that was dropped leaves no complaint behind, although the index of its file still lists its batches.
+func TestDroppedPartitionIsNoDamage(t *testing.T) {
+	var log bytes.Buffer
+	o := wal.Options{Dir: t.TempDir(), FileBytes: 256 << 10, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	l := open(t, o)
+	var ps [2]*wal.Partition
+	for i := range ps {
+		var err error
+		if ps[i], err = l.Partition(id(i), 0); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, ps[i], batch(0, 1, 1000, 0, 'x'))
+	}
+	ps[0].Drop()
+	mustAppend(t, ps[1], batch(1, 1, 1000, 0, 'y')) // behind the drop
+	for range 2 {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, o)
+		if got := l.Partitions(); len(got) != 1 || got[0].ID() != id(1) || got[0].End() != 2 {
+			t.Fatalf("%d partitions", len(got))
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
