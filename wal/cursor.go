@@ -138,34 +138,30 @@ func (c *cursor) locateUnsealed() bool {
 	return false
 }
 
-// candidates bounds the sealed files that may hold offset: sequences [from, to), newest wins. p.mu is held.
+// candidates bounds the sealed files that may hold offset: sequences [from, to). It is the first of them unless files
+// behind it were forgotten. p.mu is held.
 func (p *Partition) candidates(offset int64) (from, to uint64) {
 	i := sort.Search(len(p.sealed), func(i int) bool { return p.sealed[i].first > offset })
-	if i == 0 {
+	switch {
+	case i == 0:
 		return 0, 0
-	}
-	to = p.sealed[i-1].sequence + 1
-	if len(p.sealed) >= maxSeen/2 { // some may have been forgotten
-		if i < len(p.sealed) {
-			to = p.sealed[i].sequence
-		} else if len(p.runs) > 0 {
-			to = p.runs[0].file.sequence()
-		} else {
-			to = math.MaxUint64
-		}
+	case i < len(p.sealed):
+		to = p.sealed[i].sequence
+	case len(p.runs) > 0:
+		to = p.runs[0].file.sequence()
+	default:
+		to = math.MaxUint64
 	}
 	return p.sealed[i-1].sequence, to
 }
 
-// locateSealed probes the files newest first.
+// locateSealed probes the files oldest first. Where a truncation let two of them hold the same offset, the older one's
+// copy is dead, which enter knows.
 func (c *cursor) locateSealed(from, to uint64) (bool, error) {
 	fs := *c.p.log.files.Load()
-	for i := len(fs) - 1; i >= 0; i-- {
+	for i := sort.Search(len(fs), func(i int) bool { return fs[i].sequence() >= from }); i < len(fs); i++ {
 		f := fs[i]
 		if f.sequence() >= to {
-			continue
-		}
-		if f.sequence() < from {
 			break
 		}
 		x := f.index.Load()

@@ -406,11 +406,16 @@ func (p *Partition) note(s seen) {
 	p.sealed = append(p.sealed, s)
 }
 
-// forget drops what refers to files before oldest. p.mu is held.
+// forget drops what refers to files before oldest. The last of these stands for files behind it too that were thinned
+// out, so it is kept as a note of the oldest file. p.mu is held.
 func (p *Partition) forget(oldest uint64) {
 	i := 0
 	for i < len(p.sealed) && p.sealed[i].sequence < oldest {
 		i++
+	}
+	if i > 0 && (i == len(p.sealed) || p.sealed[i].sequence > oldest) {
+		i--
+		p.sealed[i].sequence = oldest
 	}
 	p.sealed = p.sealed[i:]
 	// A truncation only concerns files before its own.
