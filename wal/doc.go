@@ -19,7 +19,7 @@
 //     reported with file, position, partition and offsets, reads of it get *CorruptError, and all else is served. Open
 //     refuses only what it cannot order: a missing file, a header that is lost together with the footer, a newer format.
 //   - Memory does not grow with what waits in the log: the index of the open file is in memory, those of sealed files are on
-//     disk. A partition costs about 250 bytes, plus 16 for each of at most 64 remembered files.
+//     disk. A partition costs about 260 bytes, plus 24 for each of at most 64 remembered files.
 //
 // # What it refuses
 //

@@ -31,6 +31,7 @@ type Partition struct {
 	covers  int64  // log end that it covers
 	runs    []run  // in files that are not sealed, oldest first; truncations are applied
 	sealed  []seen // sealed files that hold frames of ours, oldest first, thinned; see note
+	total   int64  // bytes of batches that ever became durable, less those that truncations in memory cut off
 	kills   []kill // truncations that sealed files must honour, oldest first, keep rising
 }
 
@@ -38,12 +39,14 @@ type Partition struct {
 type run struct {
 	file    *file
 	entries []entry // never empty
+	before  int64   // the partition's total in front of them
 }
 
-// seen remembers that a sealed file holds frames of the partition. Both fields rise along the list.
+// seen remembers that a sealed file holds frames of the partition. All fields rise along the list.
 type seen struct {
 	sequence uint64
-	first    int64
+	first    int64 // offset
+	before   int64 // the partition's total in front of the file
 }
 
 // kill says that offsets at and above keep are dead in files before sequence.
@@ -299,12 +302,13 @@ func (p *Partition) publish(f *file, e entry) {
 	if n := len(p.runs); n > 0 && p.runs[n-1].file == f {
 		p.runs[n-1].entries = append(p.runs[n-1].entries, e)
 	} else {
-		p.runs = append(p.runs, run{f, []entry{e}})
+		p.runs = append(p.runs, run{f, []entry{e}, p.total})
 		if t := len(f.touched); t == 0 || f.touched[t-1] != p {
 			f.touched = append(f.touched, p)
 		}
 	}
 	p.end = e.end()
+	p.total += int64(e.length)
 	p.mu.Unlock()
 }
 
@@ -334,6 +338,9 @@ func (p *Partition) cut(sequence uint64, keep int64) {
 	for n := len(p.runs); n > 0; n = len(p.runs) {
 		r := &p.runs[n-1]
 		i := sort.Search(len(r.entries), func(i int) bool { return r.entries[i].base >= keep })
+		for _, e := range r.entries[i:] {
+			p.total -= int64(e.length)
+		}
 		if i > 0 {
 			e := r.entries[i-1]
 			if e.end() > keep {
@@ -351,6 +358,7 @@ func (p *Partition) cut(sequence uint64, keep int64) {
 		p.runs = p.runs[:n-1]
 	}
 	for n := len(p.sealed); n > 0 && p.sealed[n-1].first >= keep; n = len(p.sealed) {
+		p.total = p.sealed[n-1].before
 		p.sealed = p.sealed[:n-1]
 	}
 	for n := len(p.kills); n > 0 && p.kills[n-1].keep >= keep; n = len(p.kills) {
@@ -378,7 +386,7 @@ func (p *Partition) see(f *file) {
 	defer p.mu.Unlock()
 	for i := range p.runs {
 		if p.runs[i].file == f {
-			p.note(seen{f.sequence(), p.runs[i].entries[0].base})
+			p.note(seen{f.sequence(), p.runs[i].entries[0].base, p.runs[i].before})
 			p.runs = append(p.runs[:i], p.runs[i+1:]...)
 			if len(p.runs) == 0 {
 				p.runs = nil

@@ -208,7 +208,8 @@ func (r *recovery) fromIndex(f *file, foot *fileFooter) (bool, error) {
 			continue
 		}
 		p := r.part(d.ordinal)
-		p.note(seen{f.sequence(), d.first})
+		p.note(seen{f.sequence(), d.first, p.total})
+		p.total += d.bytes
 		p.end = max(p.end, d.end)
 	}
 	return true, nil

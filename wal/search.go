@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"math"
+	"sort"
 
 	"github.com/tidelinehq/tideline/internal/record"
 )
@@ -242,6 +244,37 @@ func (p *Partition) Cut(from, limit, maxBytes int64) (to int64, bytes int64, err
 		}
 	}
 	return to, bytes, nil
+}
+
+// Bytes returns how many bytes of batches the log holds from its start on. It looks into one or a few files, however many
+// the log spans. After a truncation that reached into a sealed file it may count a part of that file too much.
+func (p *Partition) Bytes() (int64, error) {
+	for {
+		from, to, behind := p.remembered()
+		if from >= to {
+			return behind, nil
+		}
+		_, n, err := p.Cut(from, to, math.MaxInt64)
+		if errors.Is(err, ErrBelowStart) && p.Start() > from {
+			continue // the start has moved on
+		}
+		return n + behind, err
+	}
+}
+
+// remembered returns the start, the first remembered place behind it, and how many bytes there are behind that.
+func (p *Partition) remembered() (start, place, behind int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := sort.Search(len(p.sealed), func(i int) bool { return p.sealed[i].first >= p.start })
+	if i < len(p.sealed) {
+		return p.start, p.sealed[i].first, p.total - p.sealed[i].before
+	}
+	i = sort.Search(len(p.runs), func(i int) bool { return p.runs[i].entries[0].base >= p.start })
+	if i < len(p.runs) {
+		return p.start, p.runs[i].entries[0].base, p.total - p.runs[i].before
+	}
+	return p.start, p.end, 0
 }
 
 // nextSkipping is next, but offers the rest of a sealed file's run as a whole first, when the cursor enters it at

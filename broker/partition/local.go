@@ -14,7 +14,7 @@ func (p *Partition) LocalBound(retentionMS, retentionBytes int64, now time.Time)
 		return start, nil
 	}
 	if retentionBytes >= 0 {
-		total, err := p.bytesBetween(start, p.HighWatermark())
+		total, err := p.log.Bytes()
 		if err != nil {
 			return start, err
 		}
