@@ -51,6 +51,7 @@ lint: $(LINT) ## gofmt, go vet, golangci-lint, generated pages, go.mod
 	if [[ -n $$unformatted ]]; then echo "gofmt: $$unformatted"; exit 1; fi
 	$(GO) mod verify
 	$(LINT) run ./...
+	cd loadtest/compat && ../../$(LINT) run ./...
 	@$(MAKE) --no-print-directory gen-check
 
 # Outside the module, so that its go.mod has no say in the tool's dependencies.

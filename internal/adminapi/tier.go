@@ -37,7 +37,6 @@ type VerifyEvent struct {
 	Segments      int64        `json:"segments"`       // verified
 	TotalSegments int64        `json:"total_segments"` // to verify; 0 when not known yet
 	Bytes         int64        `json:"bytes"`          // read from the object store
-	Records       int64        `json:"records"`        // 0 when they are not counted
 	Faults        int64        `json:"faults"`
 	Fault         *VerifyFault `json:"fault,omitempty"`   // one that was just found
 	Failure       string       `json:"failure,omitempty"` // why the verification could not go on
