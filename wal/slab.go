@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/tidelinehq/tideline/internal/vfs"
+	"github.com/tidelinehq/tideline/internal/offheap"
 )
 
 // A slab is aligned memory that mirrors a contiguous range of one file. The writer lays groups into it one
@@ -13,10 +13,11 @@ import (
 // slices of it without copying.
 //
 // References: one by the tail while the slab is in it, one by the writer while it fills it, one by each group
-// that is being written and by each Chunk that points into it. The memory is used again when all are gone.
+// that is being written and by each Chunk that points into it. The memory is used again when all are gone, or freed.
 type slab struct {
 	tail     *tail
-	buf      []byte
+	block    *offheap.Block
+	buf      []byte // the block's
 	refs     atomic.Int32
 	sequence uint64 // of the file; fixed while refs > 0
 	position int64  // in the file, of buf[0]; fixed while refs > 0
@@ -64,8 +65,9 @@ type tail struct {
 const (
 	minSlabBytes = 64 << 10
 	maxSlabBytes = 4 << 20
-	// maxFreeSlabs is what the writer may need before the next eviction; more is left to the collector.
-	maxFreeSlabs = 2
+	// maxFreeSlabs is what the writer may need before the next eviction, when a reader gave several back at once; more is
+	// freed, and memory that is mapped anew costs a pass of zeroing.
+	maxFreeSlabs = 16
 )
 
 func newTail(budget int64, m *metrics) *tail {
@@ -80,7 +82,8 @@ func newTail(budget int64, m *metrics) *tail {
 func (t *tail) take(sequence uint64, position int64, need int) *slab {
 	s := t.reuse(need)
 	if s == nil {
-		s = &slab{tail: t, buf: vfs.AlignedBuffer(int(alignBlock(int64(max(need, t.size)))))}
+		block := offheap.Alloc(int(alignBlock(int64(max(need, t.size)))))
+		s = &slab{tail: t, block: block, buf: block.Bytes()}
 	}
 	s.sequence, s.position, s.used = sequence, position, 0
 	s.refs.Store(2) // the tail and the writer
@@ -114,14 +117,16 @@ func (t *tail) reuse(need int) *slab {
 }
 
 func (t *tail) recycle(s *slab) {
-	if len(s.buf) != t.size {
-		return
-	}
 	t.mu.Lock()
-	if len(t.free) < maxFreeSlabs {
+	keep := len(s.buf) == t.size && len(t.free) < maxFreeSlabs
+	if keep {
 		t.free = append(t.free, s)
 	}
 	t.mu.Unlock()
+	if !keep {
+		s.buf = nil
+		s.block.Free()
+	}
 }
 
 // find returns the bytes [position, position+n) of a file and the slab that holds them, with a reference taken,

@@ -53,7 +53,7 @@ var rims = map[string][]string{
 	"go.opentelemetry.io/otel/sdk":          {"broker/telemetry", "loadtest"},
 	"go.opentelemetry.io/otel/exporters":    {"broker/telemetry"},
 	"golang.org/x/sync/":                    {"broker", "tiering", "metadata", "wal", "cmd", "loadtest"},
-	"golang.org/x/sys/":                     {"internal/vfs", "tiering/objstore/dirstore", "broker/config", "loadtest"},
+	"golang.org/x/sys/":                     {"internal/vfs", "internal/offheap", "tiering/objstore/dirstore", "broker/config", "loadtest"},
 	"golang.org/x/time/":                    {"broker", "tiering", "metadata", "loadtest"},
 }
 

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tidelinehq/tideline/internal/offheap"
 )
 
 // ErrBusy means that the memory budget was used up for as long as the caller could wait. It is worth repeating.
@@ -176,7 +178,7 @@ func (p *Pool) take(sizes []int) []*Buffer {
 	for _, b := range out {
 		if b.mem == nil {
 			_, size := classOf(b.n)
-			b.mem = make([]byte, size)
+			b.allocate(size)
 		}
 	}
 	return out
@@ -186,7 +188,9 @@ func (p *Pool) take(sizes []int) []*Buffer {
 func (p *Pool) shedIdle() {
 	for class := classes - 1; class >= 0 && p.used+p.idle > p.limit; class-- {
 		for f := p.free[class]; len(f) > 0 && p.used+p.idle > p.limit; f = p.free[class] {
-			p.idle -= int64(len(f[len(f)-1].mem))
+			b := f[len(f)-1]
+			p.idle -= int64(len(b.mem))
+			b.free()
 			f[len(f)-1] = nil
 			p.free[class] = f[:len(f)-1]
 		}
@@ -197,7 +201,12 @@ func (p *Pool) shedIdle() {
 func (p *Pool) Trim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = [classes][]*Buffer{}
+	for class, f := range p.free {
+		for _, b := range f {
+			b.free()
+		}
+		p.free[class] = nil
+	}
 	p.idle = 0
 }
 
@@ -218,8 +227,28 @@ type Buffer struct {
 	class  int
 	charge int64
 	n      int
+	block  *offheap.Block // nil below offheapBytes
 	mem    []byte
 	refs   atomic.Int32
+}
+
+// offheapBytes is the least buffer that is worth a mapping of its own.
+const offheapBytes = 64 << 10
+
+func (b *Buffer) allocate(size int) {
+	if size < offheapBytes {
+		b.mem = make([]byte, size)
+		return
+	}
+	b.block = offheap.Alloc(size)
+	b.mem = b.block.Bytes()
+}
+
+func (b *Buffer) free() {
+	b.mem = nil
+	if b.block != nil {
+		b.block.Free()
+	}
 }
 
 // Bytes are the buffer's bytes, of the length that was asked for.
