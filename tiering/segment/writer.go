@@ -51,7 +51,6 @@ type SectionEnd struct {
 type Object struct {
 	ID       [16]byte
 	Size     int64     // bytes
-	CRC32C   uint32    // of all of them
 	Sections []Segment // in the order written
 }
 
@@ -65,7 +64,6 @@ type Writer struct {
 	opts WriterOptions
 
 	position int64
-	crc      uint32
 	err      error
 	finished bool
 
@@ -336,7 +334,7 @@ func (w *Writer) Finish() (Object, error) {
 	}
 	w.finished = true
 	w.Close()
-	return Object{ID: w.opts.Object, Size: w.position, CRC32C: w.crc, Sections: w.sections}, nil
+	return Object{ID: w.opts.Object, Size: w.position, Sections: w.sections}, nil
 }
 
 // Close gives the memory back. It is needed only when an object is given up before Finish, and harmless otherwise.
@@ -358,7 +356,6 @@ func (w *Writer) write(b []byte) error {
 	if err != nil {
 		return w.fail(fmt.Errorf("write segment object position=%d: %w", w.position, err))
 	}
-	w.crc = crc32.Update(w.crc, castagnoli, b)
 	w.position += int64(n)
 	return nil
 }
