@@ -27,6 +27,10 @@ func (e *edit) apply(index uint64, c record.Command) Result {
 		return Result{Reason: e.fence(c.ID, c.Epoch, true)}
 	case *record.UnfenceBroker:
 		return Result{Reason: e.fence(c.ID, c.Epoch, false)}
+	case *record.ShutdownBroker:
+		return Result{Reason: e.shutdownBroker(c)}
+	case *record.DrainBroker:
+		return Result{Reason: e.drainBroker(c)}
 	case *record.RemoveBroker:
 		return Result{Reason: e.removeBroker(c)}
 	case *record.CreateTopic:

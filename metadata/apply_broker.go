@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tidelinehq/tideline/metadata/record"
@@ -35,7 +36,7 @@ func (e *edit) registerBroker(c *record.RegisterBroker) Result {
 	b := &Broker{ID: c.ID, Incarnation: c.Incarnation, Rack: c.Rack, Endpoints: c.Endpoints, Features: c.Features, Fenced: true}
 	old, known := e.brokers.Get(c.ID)
 	if known && old.Incarnation == c.Incarnation {
-		b.Epoch, b.Fenced = old.Epoch, old.Fenced
+		b.Epoch, b.Fenced, b.ShuttingDown = old.Epoch, old.Fenced, old.ShuttingDown
 	} else {
 		if !known && e.brokers.Len() >= record.MaxBrokers {
 			return Result{Reason: record.TooMany}
@@ -43,10 +44,91 @@ func (e *edit) registerBroker(c *record.RegisterBroker) Result {
 		e.cluster.LastBrokerEpoch++
 		b.Epoch = e.cluster.LastBrokerEpoch
 		e.closeUploads(c.ID, c.Due)
+		if c.LostLog {
+			e.forgetLog(c.ID)
+		}
+	}
+	if known {
+		b.Draining = old.Draining
 	}
 	e.brokers.Set(c.ID, b)
 	e.delta.broker(c.ID)
 	return Result{BrokerEpoch: b.Epoch}
+}
+
+// forgetLog takes a broker that lost its log out of all ISRs and ELRs, before
+// anybody can elect it again.
+func (e *edit) forgetLog(broker int32) {
+	var slots []uint64
+	if set, ok := e.hosted.Get(broker); ok {
+		slots = set.slots.Keys()
+	}
+	for _, s := range slots {
+		old, _ := e.partitions.Get(s)
+		if !contains(old.ISR, broker) && !contains(old.ELR, broker) {
+			continue
+		}
+		p := *old
+		p.ISR, p.ELR = without(p.ISR, broker), without(p.ELR, broker)
+		p.LastKnownELR = append(p.LastKnownELR[:len(p.LastKnownELR):len(p.LastKnownELR)], broker)
+		p.PartitionEpoch = nextEpoch(p.PartitionEpoch)
+		if p.Leader == broker {
+			p.Leader, p.LeaderEpoch = NoLeader, nextEpoch(p.LeaderEpoch)
+		}
+		e.setPartition(s, old, &p)
+		e.delta.partition(p.Topic, p.Index)
+	}
+}
+
+// nextEpoch is for changes that can not be refused. At the end of the range,
+// which a change a second reaches in 68 years, the epoch stands, and from then
+// on changePartition refuses.
+func nextEpoch(epoch int32) int32 {
+	if epoch == math.MaxInt32 {
+		return epoch
+	}
+	return epoch + 1
+}
+
+// without returns a list without a member, nil when none is left.
+func without(list []int32, v int32) []int32 {
+	var out []int32
+	for _, x := range list {
+		if x != v {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (e *edit) shutdownBroker(c *record.ShutdownBroker) record.Reason {
+	b, r := e.currentBroker(c.ID, c.Epoch)
+	switch {
+	case r != record.OK:
+		return r
+	case b.ShuttingDown:
+		return record.Already
+	}
+	next := *b
+	next.ShuttingDown = true
+	e.brokers.Set(c.ID, &next)
+	e.delta.broker(c.ID)
+	return record.OK
+}
+
+func (e *edit) drainBroker(c *record.DrainBroker) record.Reason {
+	b, ok := e.brokers.Get(c.ID)
+	switch {
+	case !ok:
+		return record.NoBroker
+	case b.Draining == c.Draining:
+		return record.Already
+	}
+	next := *b
+	next.Draining = c.Draining
+	e.brokers.Set(c.ID, &next)
+	e.delta.broker(c.ID)
+	return record.OK
 }
 
 func (e *edit) fence(id int32, epoch int64, fenced bool) record.Reason {

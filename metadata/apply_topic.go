@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"slices"
+
 	"github.com/tidelinehq/tideline/metadata/record"
 )
 
@@ -51,16 +53,16 @@ func (e *edit) grow(t *Topic, assignments [][]int32) {
 			Ledger: Ledger{MaxTimestamp: -1, MaxTimestampOffset: -1},
 		}}
 		for _, b := range replicas {
-			if x, _ := e.brokers.Get(b); !x.Fenced {
+			if x, _ := e.brokers.Get(b); x.Active() {
 				p.ISR = append(p.ISR, b)
 			}
 		}
 		if len(p.ISR) > 0 {
 			p.Leader = p.ISR[0]
 		} else {
-			// Nobody is there yet. The preferred leader is the one who will
-			// have all of the empty log.
-			p.ISR = replicas[:1:1]
+			// Nobody is there yet. Each will have all of the empty log, so
+			// whoever comes first may lead.
+			p.ELR = replicas
 		}
 		e.setPartition(slot(t.Ordinal, t.Partitions), nil, p)
 		t.Partitions++
@@ -154,7 +156,36 @@ func (e *edit) setTopicConfig(c *record.SetTopicConfig) record.Reason {
 	next := *t
 	next.Configs = configs
 	e.setTopic(&next)
+	if touches(c.Changes, MinISRKey) {
+		e.minISRChanged(t)
+	}
 	return record.OK
+}
+
+// MinISRKey is the setting of topics, and of the cluster as a default, on which
+// the ELR depends.
+const MinISRKey = "min.insync.replicas"
+
+func touches(list []record.ConfigChange, key string) bool {
+	return slices.ContainsFunc(list, func(c record.ConfigChange) bool { return c.Key == key })
+}
+
+// minISRChanged clears the ELR of partitions that have a leader: under a lower
+// bound the high watermark may move on without those members. Without a leader
+// it stands, and they stay eligible. Every partition gets a new epoch, so that
+// an ELR that was computed with the old bound is refused.
+func (e *edit) minISRChanged(t *Topic) {
+	for i := range t.Partitions {
+		s := slot(t.Ordinal, i)
+		old, _ := e.partitions.Get(s)
+		p := *old
+		if p.Leader != NoLeader {
+			p.ELR, p.LastKnownELR = nil, nil
+		}
+		p.PartitionEpoch = nextEpoch(p.PartitionEpoch)
+		e.setPartition(s, old, &p)
+		e.delta.partition(p.Topic, p.Index)
+	}
 }
 
 func (e *edit) setBrokerConfig(c *record.SetBrokerConfig) record.Reason {
@@ -173,5 +204,12 @@ func (e *edit) setBrokerConfig(c *record.SetBrokerConfig) record.Reason {
 		e.brokerConfigs.Set(c.Broker, configs)
 	}
 	e.delta.broker(c.Broker)
+	if c.Broker == record.DefaultBroker && touches(c.Changes, MinISRKey) {
+		for _, t := range e.ordinals.Values() {
+			if _, own := t.Configs.Get(MinISRKey); !own {
+				e.minISRChanged(t)
+			}
+		}
+	}
 	return record.OK
 }

@@ -77,16 +77,9 @@ func (c *checker) topics() {
 }
 
 func (c *checker) partition(name string, p *Partition) {
-	if !distinct(p.Replicas) || !distinct(p.ISR) {
-		c.failf("%s-%d: replicas=%v isr=%v", name, p.Index, p.Replicas, p.ISR)
-	}
-	for _, b := range p.ISR {
-		if !contains(p.Replicas, b) {
-			c.failf("%s-%d: isr=%v not in replicas=%v", name, p.Index, p.ISR, p.Replicas)
-		}
-	}
-	if p.Leader != NoLeader && !contains(p.ISR, p.Leader) {
-		c.failf("%s-%d: leader=%d not in isr=%v", name, p.Index, p.Leader, p.ISR)
+	if wrong := wrongLists(p); wrong != "" || len(p.Replicas) == 0 {
+		c.failf("%s-%d: %s: replicas=%v leader=%d isr=%v elr=%v last=%v adding=%v removing=%v", name, p.Index, wrong,
+			p.Replicas, p.Leader, p.ISR, p.ELR, p.LastKnownELR, p.Adding, p.Removing)
 	}
 	c.ledger(name, p)
 }

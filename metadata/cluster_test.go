@@ -125,7 +125,7 @@ func TestTopicRefusals(t *testing.T) {
 	w.want(&record.SetTopicConfig{Topic: ID{1}}, record.NoTopic)
 	w.ok(&record.FenceBroker{ID: 1, Epoch: w.epoch})
 	w.ok(x(func(*record.CreateTopic) {}))
-	if p, _ := w.image.Partition(ID{44}, 0); p.Leader != NoLeader || len(p.ISR) != 1 {
+	if p, _ := w.image.Partition(ID{44}, 0); p.Leader != NoLeader || len(p.ISR) != 0 || len(p.ELR) != 1 {
 		t.Fatalf("%+v", p)
 	}
 	empty, r := Apply(new(Image), 1, x(func(*record.CreateTopic) {}))

@@ -39,14 +39,45 @@
 // grow with history: what a partition's pages refer to costs nothing here
 // unless it is a bundle that several partitions share.
 //
+// # Brokers
+//
+//	state          entered by                            left by
+//	-------------  ------------------------------------  ----------------------------------
+//	fenced         RegisterBroker of a new incarnation,  UnfenceBroker; RemoveBroker, when
+//	               FenceBroker                           it hosts nothing
+//	in service     UnfenceBroker                         FenceBroker, ShutdownBroker
+//	shutting down  ShutdownBroker                        RegisterBroker of a new incarnation;
+//	                                                     it may be fenced meanwhile
+//
+// Draining is a mark beside this state. Who is not in service is not elected
+// and enters no ISR. Fencing does not touch partitions: the changes of leaders
+// and ISRs follow as commands of their own, as many as it takes.
+//
+// # Who may lead (KIP-966)
+//
+// The high watermark moves only while |ISR| >= min.insync.replicas. So a
+// replica that leaves an ISR which is below that bound afterwards keeps all that
+// was ever acknowledged: it enters the ELR.
+//
+//	             leaves, |ISR| below the bound            in sync again, or elected
+//	ISR ────────────────────────────────────────▶ ELR ─────────────────────────────▶ ISR
+//	 │  leaves, enough others remain               │  the ISR reaches the bound
+//	 ├──────────────▶ (replica, not eligible) ◀────┤  without it; min.insync.replicas changed
+//	 │                                             │
+//	 └──────────────▶ last known ELR ◀─────────────┘  registered with LostLog
+//
+// A new leader comes from ISR or ELR; anything else is an unclean election,
+// which the change must name so.
+//
 // # Invariants (Check verifies them all)
 //
 //  1. Hot is contiguous: each segment starts where the last ended; the first
 //     starts at RootEnd if there is a root; the last ends at Tiered.
 //  2. Totals are those of the hot segments plus what the pages hold, never
 //     negative; without a root they are exactly those of the hot segments.
-//  3. For each partition at most one broker leads; the leader is in the ISR,
-//     the ISR within the replicas. Epochs never go down.
+//  3. For each partition at most one broker leads; the leader is in the ISR.
+//     ISR, ELR and last known ELR are within the replicas and have no member in
+//     common; an ISR is empty only without a leader. Epochs never go down.
 //  4. An object is in at most one of: intents, object tree, garbage. Nothing
 //     that a ledger names is garbage. Counts are never negative.
 //  5. The leader and host sets agree with the partitions.

@@ -175,16 +175,42 @@ func (w *world) change() {
 			return
 		}
 		x := record.PartitionChange{Topic: tp.Topic, Partition: tp.Partition, PartitionEpoch: p.PartitionEpoch - w.r.Int32N(2), Leader: p.Leader}
-		switch w.r.IntN(4) {
+		switch w.r.IntN(7) {
 		case 0:
 			x.Leader = w.r.Int32N(5) - 1
 		case 1:
-			x.ISR = p.Replicas
+			x.ISR, x.ELR, x.LastKnownELR = p.Replicas, []int32{}, []int32{}
 			x.Elect = true
 		case 2:
 			perm := w.r.Perm(4)
 			x.Replicas = []int32{int32(perm[0]), int32(perm[1]), int32(perm[2])}
-			x.ISR, x.Leader = x.Replicas[:1], x.Replicas[0]
+			x.ISR, x.ELR, x.LastKnownELR, x.Leader = x.Replicas[:1], []int32{}, []int32{}, x.Replicas[0]
+			x.Unclean = w.r.IntN(2) == 0
+		case 3: // a member becomes eligible only
+			if len(p.ISR) > 0 {
+				at := w.r.IntN(len(p.ISR))
+				x.ISR, x.ELR = without(p.ISR, p.ISR[at]), append(slices.Clone(p.ELR), p.ISR[at])
+				if x.ISR == nil {
+					x.ISR = []int32{}
+				}
+				if x.Leader == p.ISR[at] {
+					x.Leader = NoLeader
+				}
+			}
+		case 4: // and is elected
+			if len(p.ELR) > 0 {
+				x.Leader = p.ELR[0]
+				x.ISR, x.ELR = p.ELR[:1], append(slices.Clone(p.ISR), p.ELR[1:]...)
+			}
+		case 5:
+			x.ISR = append(slices.Clone(p.ISR), w.r.Int32N(5))
+			for _, b := range x.ISR {
+				epoch := int64(0)
+				if b, ok := w.image.Broker(b); ok {
+					epoch = b.Epoch - int64(w.r.IntN(9)/8)
+				}
+				x.ISREpochs = append(x.ISREpochs, epoch)
+			}
 		default:
 			x.ISR = []int32{w.r.Int32N(5)}
 		}
@@ -198,7 +224,18 @@ func (w *world) broker() {
 	b, ok := w.image.Broker(id)
 	switch {
 	case !ok || w.r.IntN(3) == 0:
-		w.apply(&record.RegisterBroker{ID: id, Incarnation: w.id(), Due: int64(w.index)})
+		lost := w.r.IntN(2) == 0
+		w.apply(&record.RegisterBroker{ID: id, Incarnation: w.id(), Due: int64(w.index), LostLog: lost})
+		if lost {
+			for t, p := range w.image.HostedPartitions(id) {
+				if contains(p.ISR, id) || contains(p.ELR, id) || p.Leader == id {
+					w.t.Fatalf("%s-%d: broker %d lost its log and may be elected: %+v", t.Name, p.Index, id, p)
+				}
+			}
+		}
+	case w.r.IntN(6) == 0:
+		w.apply(&record.ShutdownBroker{ID: id, Epoch: b.Epoch})
+		w.apply(&record.DrainBroker{ID: id, Draining: !b.Draining})
 	case w.r.IntN(5) == 0:
 		w.apply(&record.RemoveBroker{ID: id, Due: int64(w.index)})
 	case b.Fenced || w.r.IntN(4) > 0:

@@ -47,9 +47,7 @@ func ChunkChange(entries []PartitionChange) []*ChangePartition {
 	if len(entries) == 0 {
 		return nil
 	}
-	parts := chunk(entries, maxList, 0, func(e *PartitionChange) int {
-		return 16 + 3*5 + 1 + 4*2 + 5*(len(e.ISR)+len(e.Replicas)+len(e.Adding)+len(e.Removing))
-	})
+	parts := chunk(entries, maxList, 0, (*PartitionChange).size)
 	out := make([]*ChangePartition, len(parts))
 	for i, p := range parts {
 		out[i] = &ChangePartition{Entries: p}

@@ -43,6 +43,8 @@ const (
 	TypeCollectGarbage      Type = 20
 	TypePurgeProgress       Type = 21
 	TypePurgeDone           Type = 22
+	TypeShutdownBroker      Type = 23
+	TypeDrainBroker         Type = 24
 )
 
 // Command is a change of the cluster state. All are pointers to the structs of
@@ -81,6 +83,8 @@ var kinds = [...]struct {
 	TypeCollectGarbage:      {"CollectGarbage", 1, func() Command { return new(CollectGarbage) }},
 	TypePurgeProgress:       {"PurgeProgress", 1, func() Command { return new(PurgeProgress) }},
 	TypePurgeDone:           {"PurgeDone", 1, func() Command { return new(PurgeDone) }},
+	TypeShutdownBroker:      {"ShutdownBroker", 1, func() Command { return new(ShutdownBroker) }},
+	TypeDrainBroker:         {"DrainBroker", 1, func() Command { return new(DrainBroker) }},
 }
 
 func (t Type) known() bool { return int(t) < len(kinds) && kinds[t].make != nil }

@@ -34,6 +34,8 @@ const (
 	UnsupportedLevel  Reason = 22 // a broker does not support the feature level
 	FeatureNotEnabled Reason = 23 // the finalized feature level is below what the command needs
 	Halted            Reason = 24 // the image refused an undecodable command; this broker is behind
+	IneligibleReplica Reason = 25 // replica fenced, shutting down, or registered anew
+	UncleanElection   Reason = 26 // the leader may lack acknowledged records, and that was not accepted
 )
 
 var reasons = [...]string{
@@ -43,6 +45,7 @@ var reasons = [...]string{
 	"hot segments full", "no open upload intent", "object exists", "ledger generation changed",
 	"reference count would be negative", "running totals disagree", "pages must be released first",
 	"purge pending", "feature level not supported", "feature not enabled", "metadata halted",
+	"replica not eligible for the isr", "election would be unclean",
 }
 
 // String returns the reason in words.
@@ -75,6 +78,7 @@ type EntryResult struct {
 	PartitionEpoch int32
 	Tiered         int64
 	Generation     uint64
+	Unclean        bool // ChangePartition: the leader elected may lack acknowledged records
 }
 
 // Result answers a command. It follows from state and command alone, so it is
@@ -131,12 +135,13 @@ const resultVersion = 1
 
 func (r *Result) code(k *coder) {
 	k.u8((*uint8)(&r.Reason))
-	list(k, &r.Entries, maxList, 5, func(k *coder, e *EntryResult) {
+	list(k, &r.Entries, maxList, 6, func(k *coder, e *EntryResult) {
 		k.u8((*uint8)(&e.Reason))
 		k.i32(&e.LeaderEpoch)
 		k.i32(&e.PartitionEpoch)
 		k.i64(&e.Tiered)
 		k.u64(&e.Generation)
+		k.bool(&e.Unclean)
 	})
 	k.i64(&r.BrokerEpoch)
 	k.i64(&r.FirstProducerID)

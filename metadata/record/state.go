@@ -88,6 +88,8 @@ func (b *Broker) codeState(k *coder, _ uint8) {
 	list(k, &b.Endpoints, maxEndpoints, 4, codeEndpoint)
 	list(k, &b.Features, MaxFeatures, 3, codeFeatureRange)
 	k.bool(&b.Fenced)
+	k.bool(&b.ShuttingDown)
+	k.bool(&b.Draining)
 }
 
 func (b *BrokerConfigs) codeState(k *coder, _ uint8) {
@@ -114,6 +116,8 @@ func (p *Partition) code(k *coder) {
 	k.i32(&p.Index)
 	k.replicas(&p.Replicas)
 	k.replicas(&p.ISR)
+	k.replicas(&p.ELR)
+	k.replicas(&p.LastKnownELR)
 	k.replicas(&p.Adding)
 	k.replicas(&p.Removing)
 	k.i32(&p.Leader)

@@ -68,10 +68,16 @@ type ObjectRef struct {
 
 // Partition is the state of one partition. It is immutable.
 type Partition struct {
-	Topic          ID
-	Index          int32
-	Replicas       []int32 // preferred leader first
-	ISR            []int32
+	Topic    ID
+	Index    int32
+	Replicas []int32 // preferred leader first
+	ISR      []int32 // empty when nobody that has all of the log is in service
+	// ELR are the eligible leader replicas: they left the ISR when it was, or
+	// became, smaller than min.insync.replicas, so that the high watermark has
+	// stood still since and they have all that was acknowledged.
+	ELR []int32
+	// LastKnownELR are replicas that were eligible and lost their logs since.
+	LastKnownELR   []int32
 	Adding         []int32 // replicas being added by a reassignment
 	Removing       []int32 // replicas that a reassignment will drop
 	Leader         int32   // NoLeader when none
@@ -198,8 +204,19 @@ type Broker struct {
 	Rack        string
 	Endpoints   []Endpoint
 	Features    []FeatureRange // what the process understands
-	Fenced      bool           // may not lead
+	// Fenced: out of service. It neither leads nor is in an ISR, but for the
+	// moment until those changes follow.
+	Fenced bool
+	// ShuttingDown: in controlled shutdown. It takes no leadership and enters
+	// no ISR any more. The next process starts without it.
+	ShuttingDown bool
+	// Draining: being decommissioned. It gets no new replicas, those that it
+	// has are moved away. It outlives restarts.
+	Draining bool
 }
+
+// Active reports whether the broker may be elected and may enter an ISR.
+func (b *Broker) Active() bool { return !b.Fenced && !b.ShuttingDown }
 
 // FeatureRange is what one process supports of a feature.
 type FeatureRange struct {
