@@ -2,18 +2,11 @@ package offheap
 
 import "golang.org/x/sys/unix"
 
-// hugeBytes is from where huge pages are asked for: they take one fault for 512, and direct I/O pins them faster.
-const hugeBytes = 2 << 20
-
+// mapMemory does not ask for huge pages: clearing one, and its own faults below a hypervisor, hold up whoever touches it
+// first for milliseconds (p99 of single appends 5.9 instead of 2.9 ms).
 func mapMemory(size int) ([]byte, bool) {
 	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		return nil, false
-	}
-	if size >= hugeBytes {
-		_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a wish: kernels without huge pages refuse it
-	}
-	return b, true
+	return b, err == nil
 }
 
 func unmapMemory(b []byte) {
