@@ -329,7 +329,9 @@ func (b *Broker) register(ctx context.Context) error {
 	if err := b.meta.SetFenced(ctx, b.cfg.NodeID, epoch, false); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
-	changes := controller.Unfenced(b.meta.Image(), b.cfg.NodeID, true)
+	defaults, _ := b.cfg.Topic(nil)
+	policy := controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
+	changes := policy.Unfenced(b.meta.Image(), b.cfg.NodeID, true)
 	if _, err := b.meta.ChangePartitions(ctx, changes); err != nil {
 		return fmt.Errorf("take up leadership: %w", err)
 	}

@@ -320,7 +320,7 @@ func TestFailover(t *testing.T) {
 	}
 	b, _ := c.Broker(0)
 	c.apply(&record.FenceBroker{ID: 0, Epoch: b.Epoch})
-	change(Fenced(c.Image, 0))
+	change(Policy{}.Fenced(c.Image, 0))
 	if c.LedCount(0) != 0 || led == 0 {
 		t.Fatal("a fenced broker leads", c.LedCount(0))
 	}
@@ -333,23 +333,23 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	for p := range c.Partitions(alone) {
-		if p.Replicas[0] == 0 && (p.Leader != metadata.NoLeader || !slices.Equal(p.ISR, []int32{0})) {
+		if p.Replicas[0] == 0 && (p.Leader != metadata.NoLeader || len(p.ISR) != 0 || !slices.Equal(p.ELR, []int32{0})) {
 			t.Fatalf("%+v", p)
 		}
 	}
-	if len(Fenced(c.Image, 0)) != 0 {
+	if len(Policy{}.Fenced(c.Image, 0)) != 0 {
 		t.Fatal("not settled")
 	}
 
 	r := c.apply(&record.RegisterBroker{ID: 0, Incarnation: metadata.ID{77}})
 	c.apply(&record.UnfenceBroker{ID: 0, Epoch: r.BrokerEpoch})
-	change(Unfenced(c.Image, 0, true))
+	change(Policy{}.Unfenced(c.Image, 0, true))
 	for p := range c.Partitions(alone) {
 		if p.Replicas[0] == 0 && p.Leader != 0 {
 			t.Fatalf("%+v", p)
 		}
 	}
-	if len(Preferred(c.Image, 100)) != 0 {
+	if len(Policy{}.Preferred(c.Image, 100)) != 0 {
 		t.Fatal("leadership given to a replica that is not in sync")
 	}
 	var back []record.PartitionChange // the followers catch up
@@ -359,10 +359,10 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	change(back)
-	if got := len(Preferred(c.Image, 1)); got != 1 {
+	if got := len(Policy{}.Preferred(c.Image, 1)); got != 1 {
 		t.Fatal(got)
 	}
-	change(Preferred(c.Image, 100))
+	change(Policy{}.Preferred(c.Image, 100))
 	if c.LedCount(0) != led {
 		t.Fatalf("leads %d, before %d", c.LedCount(0), led)
 	}
@@ -370,11 +370,11 @@ func TestFailover(t *testing.T) {
 	// A restart without a fence: the same leader, new epochs.
 	p, _ := c.Partition(alone.ID, 0)
 	before := p.LeaderEpoch
-	change(Unfenced(c.Image, p.Leader, true))
+	change(Policy{}.Unfenced(c.Image, p.Leader, true))
 	if p, _ := c.Partition(alone.ID, 0); p.LeaderEpoch != before+1 {
 		t.Fatalf("%+v", p)
 	}
-	if len(Unfenced(c.Image, 1, false)) != 0 {
+	if len(Policy{}.Unfenced(c.Image, 1, false)) != 0 {
 		t.Fatal("changes without need")
 	}
 }

@@ -16,10 +16,13 @@ type Limits struct {
 	// MaxReplicas is the largest number of partition replicas of the cluster:
 	// each has a place in every broker's image.
 	MaxReplicas int64
+	// MaxReassignments is how many partitions may be under reassignment at a
+	// time: each has up to twice its replicas, and a stream of catching up.
+	MaxReassignments int
 }
 
 // DefaultLimits are those of which the image is tested.
-var DefaultLimits = Limits{MaxTopicPartitions: 100_000, MaxReplicas: 2_000_000}
+var DefaultLimits = Limits{MaxTopicPartitions: 100_000, MaxReplicas: 2_000_000, MaxReassignments: 10_000}
 
 // Defaults of the cluster, for requests that leave a number open.
 type Defaults struct {
