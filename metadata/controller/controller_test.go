@@ -128,7 +128,7 @@ func TestPlacement(t *testing.T) {
 			var list []Candidate
 			names := map[string]bool{}
 			for i := range brokers {
-				list = append(list, Candidate{int32(10 + i), racks[i%len(racks)]})
+				list = append(list, Candidate{ID: int32(10 + i), Rack: racks[i%len(racks)]})
 				names[racks[i%len(racks)]] = true
 			}
 			for factor := 1; factor <= brokers; factor++ {
@@ -160,7 +160,7 @@ func TestPlacement(t *testing.T) {
 		}
 	}
 	// Followers of one leader are spread too: the loss of a broker is shared.
-	got, err := Place([]Candidate{{0, ""}, {1, ""}, {2, ""}, {3, ""}}, 12, 2, 0, 0)
+	got, err := Place([]Candidate{{ID: 0}, {ID: 1}, {ID: 2}, {ID: 3}}, 12, 2, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -278,6 +278,19 @@ func (r *modelRun) step() {
 	case n < 92:
 		tp, _, _, _ := r.pick()
 		r.apply(&record.SetTopicConfig{Topic: tp.Topic, Changes: []record.ConfigChange{{Key: metadata.MinISRKey, Value: strconv.Itoa(1 + r.r.IntN(3))}}})
+	case n < 94:
+		if r.r.IntN(4) == 0 {
+			r.apply(&record.DrainBroker{ID: b, Draining: !x.Draining})
+		}
+		balance := Balance{MaxMoves: 3, MaxBytes: 10}
+		for _, move := range balance.Moves(r.m) {
+			a := r.policy.Reassign(r.m, []Reassignment{{move.Topic, move.Partition, move.Replicas}}, DefaultLimits)[0]
+			if a.Err != nil {
+				r.t.Fatal(a.Err)
+			}
+			r.propose([]record.PartitionChange{a.Change})
+		}
+		r.propose(r.policy.SpreadLeaders(r.m, 3))
 	case n < 97:
 		tp, _, p, _ := r.pick()
 		wish := Reassignment{Topic: tp.Topic, Partition: tp.Partition}

@@ -108,7 +108,7 @@ func assignments(m *metadata.Image, r *CreateTopic, d Defaults, l Limits) ([][]i
 	if partitions < 1 || partitions > l.MaxTopicPartitions {
 		return nil, fmt.Errorf("%w: partitions=%d min=1 max=%d", ErrInvalidPartitions, partitions, l.MaxTopicPartitions)
 	}
-	return Place(Candidates(m), partitions, factor, 0, r.Spread)
+	return PlaceLightly(Candidates(m), partitions, factor, 0, r.Spread)
 }
 
 // check verifies the bounds of topic and cluster for additional partitions.
@@ -166,7 +166,7 @@ func Grow(m *metadata.Image, topic metadata.ID, total int, manual [][]int32, spr
 	if !ok {
 		return nil, fmt.Errorf("%w: topic=%s has no partition 0", ErrUnknownTopic, t.Name)
 	}
-	factor := len(head.Replicas)
+	factor := len(target(head))
 	if manual != nil {
 		if len(manual) != total-have {
 			return nil, fmt.Errorf("%w: topic=%s new=%d assigned=%d", ErrInvalidAssignment, t.Name, total-have, len(manual))
@@ -176,7 +176,7 @@ func Grow(m *metadata.Image, topic metadata.ID, total int, manual [][]int32, spr
 		}
 	} else {
 		var err error
-		if manual, err = Place(Candidates(m), total-have, factor, uint32(have), spread); err != nil {
+		if manual, err = PlaceLightly(Candidates(m), total-have, factor, uint32(have), spread); err != nil {
 			return nil, err
 		}
 	}
