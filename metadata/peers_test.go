@@ -1,0 +1,171 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidelinehq/tideline/internal/peer"
+	"github.com/tidelinehq/tideline/metadata/quorum"
+	"github.com/tidelinehq/tideline/metadata/record"
+)
+
+// member is one broker's share of a metadata group: its internal port and its store.
+type member struct {
+	options  Options
+	address  string
+	listener net.Listener // for the first start
+	host     *peer.Host
+	store    *Store
+}
+
+// start opens the port and the store.
+func (m *member) start(t testing.TB) {
+	t.Helper()
+	l, err := m.listener, error(nil)
+	m.listener = nil
+	if l == nil {
+		l, err = net.Listen("tcp", m.address)
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	m.host = peer.New(peer.Options{Node: m.options.NodeID, Incarnation: [16]byte{byte(m.options.NodeID)}, Listener: l})
+	m.options.Stream = m.host.Stream(peer.Raft)
+	m.host.Start()
+	if m.store, err = Open(testContext(t), m.options); err != nil {
+		t.Error(err)
+	}
+}
+
+// cut takes the member off the network, then stops it.
+func (m *member) cut(t testing.TB) {
+	t.Helper()
+	if err := errors.Join(m.host.Close(), m.store.Close()); err != nil {
+		t.Error(err)
+	}
+	m.store = nil
+}
+
+func startMembers(t testing.TB, n int) []*member {
+	members := make([]*member, n)
+	var voters []quorum.Member
+	for i := range members {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		members[i] = &member{address: l.Addr().String(), listener: l}
+		voters = append(voters, quorum.Member{ID: MemberID(int32(i + 1)), Address: members[i].address})
+	}
+	var started sync.WaitGroup
+	for i, m := range members {
+		m.options = Options{Dir: t.TempDir(), NodeID: int32(i + 1), Advertise: m.address, Voters: voters, HeartbeatTimeout: 300 * time.Millisecond}
+		started.Go(func() { m.start(t) })
+	}
+	started.Wait()
+	t.Cleanup(func() {
+		for _, m := range members {
+			if m.store != nil {
+				m.cut(t)
+			}
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return members
+}
+
+// propose repeats a command until a leader among the members has taken it, and returns that one.
+func propose(t testing.TB, members []*member, c record.Command) *member {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		var changes []<-chan struct{}
+		for _, m := range members {
+			if m.store == nil {
+				continue
+			}
+			changes = append(changes, m.store.LeaderChanges())
+			if !m.store.IsLeader() {
+				continue
+			}
+			_, err := m.store.Propose(ctx, c)
+			var reason record.Reason
+			if err == nil || errors.As(err, &reason) { // a repeat may be refused for what its first try did
+				return m
+			}
+			if !errors.Is(err, quorum.ErrNotLeader) && !errors.Is(err, quorum.ErrUnknown) {
+				t.Fatal(err)
+			}
+		}
+		waitAny(ctx, changes)
+		if ctx.Err() != nil {
+			t.Fatal("no leader took the command")
+		}
+	}
+}
+
+// waitAny returns when one of the channels is closed.
+func waitAny(ctx context.Context, channels []<-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, c := range channels {
+		go func() {
+			select {
+			case <-c:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	<-ctx.Done()
+}
+
+// Three stores share the internal ports of three brokers. The loss of each leader in turn costs nothing that was acknowledged,
+// and who comes back has it all.
+func TestGroupOverPeers(t *testing.T) {
+	members := startMembers(t, 3)
+	for round := range 3 {
+		leader := propose(t, members, &record.RegisterBroker{ID: int32(10 + round), Incarnation: ID{byte(10 + round)}})
+		leader.cut(t)
+		propose(t, members, &record.RegisterBroker{ID: int32(20 + round), Incarnation: ID{byte(20 + round)}})
+		leader.start(t)
+	}
+	last := propose(t, members, &record.RegisterBroker{ID: 99, Incarnation: ID{99}})
+	want := last.store.Image()
+	for _, m := range members {
+		image, err := m.store.Wait(testContext(t), want.Index())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image.BrokerCount() != 7 || image.ClusterID() != want.ClusterID() {
+			t.Errorf("node %d has %d brokers in cluster %s", m.options.NodeID, image.BrokerCount(), image.ClusterID())
+		}
+	}
+}
+
+// BenchmarkLeaderLoss measures how long the group takes no command after its leader is gone, with a heartbeat timeout of 300 ms.
+func BenchmarkLeaderLoss(b *testing.B) {
+	members := startMembers(b, 3)
+	n := int32(100)
+	register := func() *member {
+		n++
+		return propose(b, members, &record.RegisterBroker{ID: n % 1000, Incarnation: ID{byte(n), byte(n >> 8), 1}})
+	}
+	var gap time.Duration
+	for b.Loop() {
+		leader := register()
+		start := time.Now()
+		leader.cut(b)
+		register()
+		gap += time.Since(start)
+		leader.start(b)
+	}
+	b.ReportMetric(float64(gap.Milliseconds())/float64(b.N), "ms/loss")
+}
