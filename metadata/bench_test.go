@@ -171,6 +171,42 @@ func BenchmarkSnapshot(b *testing.B) {
 	})
 }
 
+// imageBudget is what a partition of three replicas may take in an image, in
+// bytes: every broker has all of them.
+const imageBudget = 1024
+
+// The memory of 10,000 partitions with three replicas each, whose ISRs have
+// changed, read from the bytes of commands as on every broker.
+func TestImageMemory(t *testing.T) {
+	const partitions = 10_000
+	var m *Image
+	per := heapOf(func() {
+		m = bigImage(t, 100, partitions/100, 0)
+		for _, isr := range []int{1, 3} {
+			var all []record.PartitionChange
+			for _, p := range m.AllPartitions() {
+				all = append(all, record.PartitionChange{Topic: p.Topic, Partition: p.Index, PartitionEpoch: p.PartitionEpoch, Leader: p.Leader,
+					ISR: p.Replicas[:isr], ELR: append([]int32{}, p.Replicas[isr:]...)})
+			}
+			for _, c := range record.ChunkChange(all) {
+				b, err := record.Append(nil, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				decoded, err := record.Decode(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, _ = Apply(m, m.Index()+1, decoded)
+			}
+		}
+	}) / partitions
+	t.Logf("%d bytes for a partition, %d for a replica", per, per/3)
+	if m.ReplicaCount() != 3*partitions || per > imageBudget && !raceEnabled {
+		t.Fatalf("replicas=%d bytes per partition=%d budget=%d", m.ReplicaCount(), per, imageBudget)
+	}
+}
+
 // heapOf returns what a function leaves on the heap.
 func heapOf(fn func()) uint64 {
 	var before, after runtime.MemStats

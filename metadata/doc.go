@@ -86,7 +86,7 @@
 //
 // Measured with three replicas: a partition takes 0.5 KB in memory, 1.4 KB with
 // up to four hot segments, and 0.14 KB for each segment that the list has room
-// for beyond (it doubles as it grows); in a snapshot 76 bytes and 84 for each
+// for beyond (it doubles as it grows); in a snapshot 77 bytes and 84 for each
 // hot segment. BenchmarkSnapshot measures it with 100,000 partitions. What a
 // restart replays is bounded by half the last snapshot, at least 4 MiB.
 //
