@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func (m *member) start(t testing.TB) {
 		return
 	}
 	m.host = peer.New(peer.Options{Node: m.options.NodeID, Incarnation: [16]byte{byte(m.options.NodeID)}, Listener: l})
-	m.options.Stream = m.host.Stream(peer.Raft)
+	m.options.Peers = m.host
 	m.host.Start()
 	if m.store, err = Open(testContext(t), m.options); err != nil {
 		t.Error(err)
@@ -147,6 +148,58 @@ func TestGroupOverPeers(t *testing.T) {
 		if image.BrokerCount() != 7 || image.ClusterID() != want.ClusterID() {
 			t.Errorf("node %d has %d brokers in cluster %s", m.options.NodeID, image.BrokerCount(), image.ClusterID())
 		}
+	}
+}
+
+// Every member proposes, whoever leads, while leaders come and go: what was acknowledged happened once, and who proposed it
+// sees it in its own image.
+func TestProposalsFromAnyMember(t *testing.T) {
+	members := startMembers(t, 3)
+	leader := propose(t, members, &record.RegisterBroker{ID: 1, Incarnation: ID{1}})
+	const each = 40
+	var taken sync.Map // first producer id → struct{}
+	var allocated, unknown atomic.Int64
+	lost := make(chan struct{})
+	var proposers sync.WaitGroup
+	var half sync.WaitGroup
+	for _, m := range members {
+		if m == leader {
+			continue
+		}
+		half.Add(1)
+		proposers.Go(func() {
+			for i := range each {
+				if i == each/2 {
+					half.Done()
+					<-lost // the second half meets another leader
+				}
+				first, err := m.store.AllocateProducerIDs(testContext(t), 1, 1, 10)
+				switch {
+				case errors.Is(err, quorum.ErrUnknown):
+					unknown.Add(1)
+					continue
+				case err != nil:
+					t.Error(err)
+					continue
+				}
+				if _, twice := taken.LoadOrStore(first, struct{}{}); twice {
+					t.Errorf("block %d was given out twice", first)
+				}
+				if next := m.store.Image().NextProducerID(); next < first+10 {
+					t.Errorf("block %d, and the proposer's own image is at %d", first, next)
+				}
+				allocated.Add(1)
+			}
+		})
+	}
+	half.Wait()
+	leader.cut(t)
+	close(lost)
+	proposers.Wait()
+	last := propose(t, members, &record.RegisterBroker{ID: 2, Incarnation: ID{2}})
+	next := last.store.Image().NextProducerID()
+	if least, most := allocated.Load()*10, (allocated.Load()+unknown.Load())*10; next < least || next > most {
+		t.Errorf("ids up to %d are given out, between %d and %d were asked for", next, least, most)
 	}
 }
 

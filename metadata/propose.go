@@ -11,7 +11,8 @@ import (
 )
 
 // Propose replicates a command and returns its result once this node's image
-// has it. A refusal of the whole command is an error that is its record.Reason;
+// has it. In a group of several any node proposes, through the leader where it
+// is not that itself, and waits for one until ctx ends. A refusal of the whole command is an error that is its record.Reason;
 // refusals of entries are in the result. Errors of the log are those of
 // quorum.Log: ErrNotLeader, ErrTooLarge, ErrClosed, and ErrUnknown after which
 // the command may be repeated.
@@ -32,22 +33,18 @@ func (s *Store) propose(ctx context.Context, c record.Command) (Result, error) {
 		return Result{}, err
 	}
 	answer, _, err := s.log.Propose(ctx, b)
+	if errors.Is(err, quorum.ErrNotLeader) && s.relay.peers != nil {
+		r, err := s.proposeThroughLeader(ctx, b)
+		if err != nil {
+			return Result{}, err
+		}
+		return r, r.Reason.Err()
+	}
 	if err != nil {
 		return Result{}, err
 	}
 	r := answer.(Result)
 	return r, r.Reason.Err()
-}
-
-// ProposeEncoded replicates a command that another broker encoded and sent to
-// this one, the leader. It refuses what it can not decode. The result goes
-// back with record.AppendResult.
-func (s *Store) ProposeEncoded(ctx context.Context, b []byte) (Result, error) {
-	c, err := record.Decode(b)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.Propose(ctx, c)
 }
 
 // failure is the label of an error.
@@ -123,10 +120,8 @@ func (s *Store) ChangePartitions(ctx context.Context, entries []record.Partition
 }
 
 // BeginUpload opens an intent. It may be repeated after ErrUnknown: the log
-// keeps the order of tries. A broker that proposes through the leader must see
-// to the same, that a try which it gave up on is not delivered after a later
-// one, or take a new object id: an intent that opens again after its commit
-// would call a live object garbage.
+// keeps the order of tries, and the relay to the leader does too. An intent that
+// opened again after its commit would call a live object garbage.
 func (s *Store) BeginUpload(ctx context.Context, c *record.BeginUpload) error {
 	_, err := s.Propose(ctx, c)
 	return err

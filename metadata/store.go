@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/metadata/quorum"
 	"github.com/tidelinehq/tideline/metadata/record"
 )
@@ -28,10 +30,10 @@ type Options struct {
 	// ClusterID, when set, is the cluster that the directory must belong to; a
 	// new cluster gets it. When empty a new cluster gets a random id.
 	ClusterID string
-	// Stream carries the group's connections (quorum.ListenTCP, or a part of
-	// the rpc listener); nil in a group of one. Advertise is its address for
-	// the others.
-	Stream    quorum.StreamLayer
+	// Peers is the internal port, which carries the group's connections and the
+	// proposals that go through the leader; nil in a group of one. Advertise is
+	// its address for the others.
+	Peers     *peer.Host
 	Advertise string
 	// Voters are the first members of the group, the same on each of them;
 	// empty: a group of one. MemberID gives the ids. Join: this node is added
@@ -61,6 +63,7 @@ type Store struct {
 	logger  *slog.Logger
 	metrics *metrics
 	node    int32
+	relay   relay
 	unreg   func()
 }
 
@@ -84,12 +87,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	had, err := o.claim()
 	if err != nil {
-		return nil, errors.Join(err, o.closeStream())
+		return nil, err
 	}
 	s := &Store{logger: o.Logger, metrics: newMetrics(), node: o.NodeID, unreg: func() {}}
+	s.relay = relay{peers: o.Peers, session: mathrand.Uint64(), waiting: make(map[uint64]struct{}), senders: make(map[int32]*relayNode)}
 	s.machine = &machine{publisher: newPublisher(), log: o.Logger, metrics: s.metrics, onHalt: o.OnFatal}
 	if s.log, err = o.openLog(s.machine, had); err != nil {
 		return nil, err
+	}
+	if o.Peers != nil {
+		o.Peers.Register(RelayRequest, s.serveRelay)
 	}
 	if err := s.ready(ctx, &o, had); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -111,13 +118,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		}
 	}
 	return s, nil
-}
-
-func (o *Options) closeStream() error {
-	if o.Stream == nil {
-		return nil
-	}
-	return o.Stream.Close()
 }
 
 // claim checks that the directory is this node's, and makes it so if it is new.
@@ -148,9 +148,13 @@ func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 	if o.Log != nil {
 		return o.Log(m)
 	}
+	var stream quorum.StreamLayer
+	if o.Peers != nil {
+		stream = o.Peers.Stream(peer.Raft)
+	}
 	log, err := quorum.Open(quorum.Options{
 		Dir: filepath.Join(o.Dir, "raft"), ID: MemberID(o.NodeID),
-		Stream: o.Stream, Advertise: o.Advertise, Voters: o.Voters, Join: o.Join,
+		Stream: stream, Advertise: o.Advertise, Voters: o.Voters, Join: o.Join,
 		HeartbeatTimeout: o.HeartbeatTimeout, SnapshotBytes: o.SnapshotBytes,
 		Existing: had.cluster != "",
 		Logger:   o.Logger, OnFatal: o.OnFatal,

@@ -146,14 +146,6 @@ func TestFollowersHaveTheImage(t *testing.T) {
 	if err := b.DeleteTopic(testContext(t), ID{0xa}, time.Now()); !errors.As(err, &not) || not.Leader.ID != "1" {
 		t.Fatal(err)
 	}
-	// A command that the follower encoded runs on the leader.
-	encoded, err := record.Append(nil, &record.AllocateProducerIDs{Broker: 1, BrokerEpoch: 1, Count: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := a.ProposeEncoded(testContext(t), encoded); err != nil || b.Image().NextProducerID() != 10 {
-		t.Fatal(r, err)
-	}
 	g.Elect("2")
 	if a.IsLeader() || !b.IsLeader() {
 		t.Fatal("leadership")

@@ -13,6 +13,8 @@ var (
 	ErrUnknownRequest = errors.New("the other broker does not know this request")
 	ErrBusy           = errors.New("the other broker has too many requests of this one")
 	ErrTooLarge       = errors.New("request is too large")
+	// ErrNotSent says that the other broker can not have seen the request.
+	ErrNotSent = errors.New("request was not sent")
 )
 
 // AnswerError is the error with which a handler answered.
@@ -25,15 +27,15 @@ type AnswerError struct {
 func (e *AnswerError) Error() string { return fmt.Sprintf("broker=%d: %s", e.Node, e.Text) }
 
 // Call sends a request to the broker at an address and returns its answer. All calls to one address share a connection, which is
-// dialed when it is needed. After an error other than *AnswerError, ErrUnknownRequest, ErrBusy and ErrTooLarge the request may or may
-// not have been carried out; Gone tells whether the broker's process is.
+// dialed when it is needed. After an error other than *AnswerError and those above the request may or may not have been carried out;
+// Gone tells whether the broker's process is.
 func (h *Host) Call(ctx context.Context, address string, to int32, typ uint16, payload []byte) ([]byte, error) {
 	if len(payload) > h.opts.MaxMessageBytes {
 		return nil, fmt.Errorf("%w: bytes=%d max=%d", ErrTooLarge, len(payload), h.opts.MaxMessageBytes)
 	}
 	c, err := h.caller(ctx, address, to)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	return c.call(ctx, typ, payload)
 }

@@ -67,6 +67,9 @@ type Log interface {
 	// the state machine's result and the index. When ctx ends first the outcome
 	// is unknown.
 	Propose(ctx context.Context, command []byte) (result any, index uint64, err error)
+	// ProposeOrdered is Propose for a caller that must keep an order: placed is called once, as soon as the command has its
+	// place in front of all that is proposed later, or will never have one. It may be called after ProposeOrdered returned.
+	ProposeOrdered(ctx context.Context, command []byte, placed func()) (result any, index uint64, err error)
 	// Barrier waits until all that was committed before is applied here. It
 	// succeeds on the leader only, after confirming that it still leads.
 	Barrier(ctx context.Context) error

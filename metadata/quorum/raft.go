@@ -303,12 +303,24 @@ func (l *Raft) takeSnapshots() {
 
 // Propose implements Log.
 func (l *Raft) Propose(ctx context.Context, command []byte) (any, uint64, error) {
+	return l.ProposeOrdered(ctx, command, func() {})
+}
+
+// ProposeOrdered implements Log.
+func (l *Raft) ProposeOrdered(ctx context.Context, command []byte, placed func()) (any, uint64, error) {
 	if len(command) > MaxCommand {
+		placed()
 		return nil, 0, fmt.Errorf("%w: bytes=%d max=%d", ErrTooLarge, len(command), MaxCommand)
+	}
+	weight := int64(len(command)) + entryOverhead
+	if err := l.admit(ctx, weight); err != nil {
+		placed()
+		return nil, 0, err
 	}
 	var response any
 	var index uint64
-	err := l.wait(ctx, int64(len(command))+entryOverhead, func(timeout time.Duration) raft.Future {
+	err := l.admitted(ctx, weight, func(timeout time.Duration) raft.Future {
+		defer placed()
 		return l.raft.Apply(command, timeout)
 	}, func(f raft.Future) {
 		a := f.(raft.ApplyFuture)
@@ -328,6 +340,14 @@ func (l *Raft) Barrier(ctx context.Context) error {
 // wait starts an operation and waits for it or for ctx. done runs only when the
 // operation succeeded before ctx ended.
 func (l *Raft) wait(ctx context.Context, weight int64, start func(time.Duration) raft.Future, done func(raft.Future)) error {
+	if err := l.admit(ctx, weight); err != nil {
+		return err
+	}
+	return l.admitted(ctx, weight, start, done)
+}
+
+// admit waits for room among the operations under way.
+func (l *Raft) admit(ctx context.Context, weight int64) error {
 	if err := l.inflight.Acquire(ctx, weight); err != nil {
 		return err
 	}
@@ -337,6 +357,11 @@ func (l *Raft) wait(ctx context.Context, weight int64, start func(time.Duration)
 		return ErrClosed
 	default:
 	}
+	return nil
+}
+
+// admitted is wait for what has room already, which it gives back.
+func (l *Raft) admitted(ctx context.Context, weight int64, start func(time.Duration) raft.Future, done func(raft.Future)) error {
 	var timeout time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), time.Nanosecond)

@@ -149,6 +149,12 @@ func (t *Twin) Install(from *Twin) error {
 
 // Propose implements Log. The proposal is applied before it returns.
 func (t *Twin) Propose(ctx context.Context, command []byte) (any, uint64, error) {
+	return t.ProposeOrdered(ctx, command, func() {})
+}
+
+// ProposeOrdered implements Log. Commands are placed and applied at once, so all of them keep their order.
+func (t *Twin) ProposeOrdered(ctx context.Context, command []byte, placed func()) (any, uint64, error) {
+	defer placed()
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
