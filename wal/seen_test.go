@@ -13,7 +13,7 @@ import (
 // one after the other and new ones come.
 func TestReadAcrossFilesNotRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const files, perFile, size = 300, 3, 17 << 10
+		const files, perFile, size = 150, 3, 17 << 10
 		o := wal.Options{FS: memfs.New(1 << 30), Dir: "wal", FileBytes: 64 << 10, TailBytes: 1 << 20}
 		l := open(t, o)
 		p, err := l.Partition(id(1), 0)
@@ -34,11 +34,11 @@ func TestReadAcrossFilesNotRemembered(t *testing.T) {
 			synctest.Wait() // sealed
 		}
 		fill(files)
-		for start := int64(0); start < (files-2)*perFile; start += 7 {
+		for start := int64(0); start < (files-2)*perFile; start += 13 {
 			p.SetStart(start)
 			fill(1)
 			checkBytes(p)
-			for offset := max(0, start-1); offset < p.End(); offset += 11 {
+			for offset := max(0, start-1); offset < p.End(); offset += perFile {
 				c, err := p.Read(offset, p.End(), 1, true)
 				if offset < start {
 					if !errors.Is(err, wal.ErrBelowStart) {
