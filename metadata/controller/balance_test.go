@@ -137,7 +137,7 @@ func TestBalanceAfterJoin(t *testing.T) {
 	b := &Balance{Load: load, MaxMoves: 20, MaxBytes: 8000, Tolerance: 0.05}
 	c.settle(b)
 	for id := int32(6); id < 9; id++ {
-		c.join(id, string(rune('a'+id%3)))
+		c.join(id, string('a'+id%3))
 	}
 	moves, bytes := c.settle(b)
 	count, in := c.shareOf(load)
