@@ -300,10 +300,11 @@ func (h *Host) Close() error {
 		return nil
 	}
 	h.closed = true
-	h.cancel(ErrClosed)
+	// Connections first: who waits for an answer should see that this broker is gone, not an answer that says so.
 	for conn := range h.conns {
 		_ = conn.Close() // each handler sees it, and closes again
 	}
+	h.cancel(ErrClosed)
 	callers := make([]*caller, 0, len(h.callers))
 	for _, c := range h.callers {
 		callers = append(callers, c)
