@@ -23,6 +23,9 @@ func TestGroups(t *testing.T) {
 		p.Name, p.Metadata = "range", []byte{0, 1}
 		req.Protocols = append(req.Protocols, p)
 		change(req)
+		if req.Group != "" {
+			findGroup(t, c, req.Group) // each lies in a partition of its own, which has to be loaded
+		}
 		return call[*kmsg.JoinGroupResponse](t, c, req).ErrorCode
 	}
 	for name, v := range map[string]struct {

@@ -183,9 +183,10 @@ func findGroup(t *testing.T, c *conn, group string) {
 	find.Version, find.CoordinatorKey = 3, group
 	call[*kmsg.FindCoordinatorResponse](t, c, find)
 	for {
-		beat := kmsg.NewPtrHeartbeatRequest()
-		beat.Version, beat.Group, beat.MemberID = 4, group, "nobody"
-		code := call[*kmsg.HeartbeatResponse](t, c, beat).ErrorCode
+		// Not a heartbeat: a coordinator that loads answers it with no error.
+		sync := kmsg.NewPtrSyncGroupRequest()
+		sync.Version, sync.Group, sync.Generation, sync.MemberID = 3, group, 1, "nobody"
+		code := call[*kmsg.SyncGroupResponse](t, c, sync).ErrorCode
 		if code != kerr.CoordinatorLoadInProgress.Code && code != kerr.NotCoordinator.Code && code != kerr.CoordinatorNotAvailable.Code {
 			return
 		}
