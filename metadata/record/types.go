@@ -188,6 +188,10 @@ type Topic struct {
 	CreatedAt  int64 // Unix milliseconds
 }
 
+// InternalListener is the name of the endpoint that is a broker's internal port, where the other brokers
+// reach it. No listener for clients can have it: their names are upper case.
+const InternalListener = "internal"
+
 // Endpoint is where a broker listens.
 type Endpoint struct {
 	Listener string // listener name, e.g. PLAINTEXT
