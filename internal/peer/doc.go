@@ -23,6 +23,9 @@
 //	frame    0 length u32 of what follows    4 CRC-32C u32 of all behind it    8 id u64    16 type u16    18 status u16
 //	        20 payload
 //
+// Type 0 is a watch: it is answered when its broker closes, so that whoever sent it sees the end of the connection. The other types
+// are those of who registers for them.
+//
 // In a request the status is 0; in an answer 0 means done, and anything else that the payload is the text of an error: 1 the handler
 // failed, 2 nobody handles the type, 3 too many requests at once.
 //

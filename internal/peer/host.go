@@ -90,6 +90,7 @@ func New(o Options) *Host {
 	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.handlers[Control] = h.serveControl
+	h.requests[WatchRequest] = serveWatch
 	return h
 }
 
@@ -285,10 +286,10 @@ func (h *Host) greet(ctx context.Context, raw net.Conn, address string, to int32
 	return &Conn{Conn: conn, Peer: a.from}, nil
 }
 
-// Gone tells whether an error of Dial or Call proves that the process at the other end is not there: it refused a connection or
+// Gone tells whether an error of Dial, Call or Watch proves that the process at the other end is not there: it refused a connection or
 // its end was reset or closed. A timeout proves nothing.
 func Gone(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+	return errors.Is(err, ErrGone) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
