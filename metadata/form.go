@@ -38,13 +38,68 @@ const (
 	introduceTimeout = 2 * time.Second
 )
 
-// Seeds is how a broker without state finds its cluster, or makes one with others.
+// Seeds is how a broker without state finds its cluster, or makes one with others. In Options only the addresses and the voters are
+// to be set.
 type Seeds struct {
 	Peers     *peer.Host
 	NodeID    int32
 	Addresses []string // the same list, in the same order, on each broker that may make the cluster
 	Voters    int      // how many of them, the first ones, vote at the start; 0: 3
 	Logger    *slog.Logger
+}
+
+// enter prepares a broker's log: it finds out whether the directory has one, whether there is a cluster, and makes one or becomes a member
+// of it. What it found is in the options.
+func (s *Store) enter(ctx context.Context, o *Options) error {
+	known, err := quorum.HasState(o.raftDir())
+	if err != nil {
+		return err
+	}
+	if o.Join = true; known || s.had.cluster != "" {
+		return nil
+	}
+	f, err := s.seeds.Form(ctx)
+	if err != nil {
+		return err
+	}
+	if f.ClusterID != "" && o.ClusterID != "" && f.ClusterID != o.ClusterID {
+		return fmt.Errorf("%w: cluster.seeds are those of cluster.id=%s expected=%s", ErrIdentity, f.ClusterID, o.ClusterID)
+	}
+	if len(f.Voters) > 0 {
+		o.Join, o.Voters = false, f.Voters
+		return nil
+	}
+	a, err := s.join(ctx, true)
+	if err != nil {
+		return fmt.Errorf("join the cluster: %w", err)
+	}
+	if o.ClusterID == "" {
+		o.ClusterID = a.cluster
+	}
+	return nil
+}
+
+// announce tells the group where this member is, once after its start: the address may be another than it was, and who was removed while
+// it was away becomes a member again.
+func (s *Store) announce(fatal func(error)) {
+	_, err := s.join(s.ctx, false)
+	if err == nil || s.ctx.Err() != nil {
+		return
+	}
+	err = fmt.Errorf("member of the metadata group: %w", err)
+	s.logger.Error("the metadata group refuses this broker", "error", err)
+	s.refused <- err
+	if fatal != nil {
+		go fatal(err) // it may close the store, which waits for this
+	}
+}
+
+// knownCluster is the id of the cluster, as far as it is known already.
+func (s *Store) knownCluster() string {
+	if id := s.Image().ClusterID(); id != "" {
+		return id
+	}
+	return s.had.cluster
 }
 
 // Formation is what a broker without state begins with; see Options.
@@ -132,7 +187,10 @@ func (s *Seeds) Form(ctx context.Context) (Formation, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	for told := ""; ; {
-		answers := s.ask(ctx)
+		answers, err := s.ask(ctx)
+		if err != nil {
+			return Formation{}, err
+		}
 		f, waiting, err := s.decide(answers)
 		if err != nil || waiting == "" {
 			return f, err
@@ -151,15 +209,20 @@ func (s *Seeds) Form(ctx context.Context) (Formation, error) {
 	}
 }
 
-// ask returns what each seed answers, nil where none does.
-func (s *Seeds) ask(ctx context.Context) []*introduction {
+// ask returns what each seed answers, nil where none does. It fails when a seed will never answer this broker.
+func (s *Seeds) ask(ctx context.Context) ([]*introduction, error) {
 	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
 	defer cancel()
 	answers := make([]*introduction, len(s.Addresses))
+	refusals := make([]error, len(s.Addresses))
 	var asked sync.WaitGroup
 	for i, address := range s.Addresses {
 		asked.Go(func() {
 			b, err := s.Peers.Call(ctx, address, peer.AnyNode, IntroduceRequest, []byte{introduceVersion})
+			var refused *peer.RefusedError
+			if errors.As(err, &refused) && refused.Final {
+				refusals[i] = fmt.Errorf("%w: address=%s: %s", ErrRefused, address, refused.Reason)
+			}
 			if err != nil {
 				return // it is down, or not ours: who waits for it is told
 			}
@@ -169,7 +232,7 @@ func (s *Seeds) ask(ctx context.Context) []*introduction {
 		})
 	}
 	asked.Wait()
-	return answers
+	return answers, errors.Join(refusals...)
 }
 
 // decide tells what answers mean. While they do not suffice, waiting says what is missing.

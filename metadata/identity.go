@@ -54,6 +54,13 @@ func readIdentity(dir string) (identity, bool, error) {
 	return identity{node: int32(node), cluster: values["cluster.id"]}, true, nil
 }
 
+// ClusterOf returns the cluster that a metadata directory belongs to, empty while it belongs to none. Who opens the internal port needs it
+// before the state is open.
+func ClusterOf(dir string) (string, error) {
+	id, _, err := readIdentity(dir)
+	return id.cluster, err
+}
+
 // writeIdentity replaces the file durably.
 func writeIdentity(dir string, id identity) error {
 	text := fmt.Sprintf("version=1\nnode.id=%d\n", id.node)
@@ -96,10 +103,10 @@ func syncDir(dir string) error {
 // check refuses a directory of another node or cluster.
 func (id identity) check(dir string, node int32, cluster string) error {
 	if id.node != node {
-		return fmt.Errorf("%w: dir=%s node.id=%d configured=%d", ErrIdentity, dir, id.node, node)
+		return fmt.Errorf("%w: dir=%s node.id=%d configured=%d: set node.id or data.dir right", ErrIdentity, dir, id.node, node)
 	}
 	if cluster != "" && id.cluster != "" && id.cluster != cluster {
-		return fmt.Errorf("%w: dir=%s cluster.id=%s expected=%s", ErrIdentity, dir, id.cluster, cluster)
+		return fmt.Errorf("%w: dir=%s cluster.id=%s expected=%s: set data.dir right", ErrIdentity, dir, id.cluster, cluster)
 	}
 	return nil
 }

@@ -23,24 +23,41 @@ type member struct {
 	store    *Store
 }
 
+// processes counts the processes of all members, and tells them apart.
+var processes atomic.Uint32
+
 // start opens the port and the store.
 func (m *member) start(t testing.TB) {
 	t.Helper()
-	l, err := m.listener, error(nil)
+	if err := m.tryStart(testContext(t), t); err != nil {
+		t.Error(err)
+	}
+}
+
+func (m *member) tryStart(ctx context.Context, t testing.TB) (err error) {
+	t.Helper()
+	l := m.listener
 	m.listener = nil
 	if l == nil {
 		l, err = net.Listen("tcp", m.address)
 	}
 	if err != nil {
-		t.Error(err)
-		return
+		return err
 	}
-	m.host = peer.New(peer.Options{Node: m.options.NodeID, Incarnation: [16]byte{byte(m.options.NodeID)}, Listener: l})
+	process := processes.Add(1)
+	cluster, err := ClusterOf(m.options.Dir)
+	if err != nil {
+		return err
+	}
+	m.host = peer.New(peer.Options{
+		Node: m.options.NodeID, Incarnation: [16]byte{byte(process >> 8), byte(process)}, Listener: l, Cluster: func() string { return cluster },
+	})
 	m.options.Peers = m.host
 	m.host.Start()
-	if m.store, err = Open(testContext(t), m.options); err != nil {
-		t.Error(err)
+	if m.store, err = Open(ctx, m.options); err != nil {
+		return errors.Join(err, m.host.Close())
 	}
+	return nil
 }
 
 // cut takes the member off the network, then stops it.

@@ -30,6 +30,10 @@ type Options struct {
 	// ClusterID, when set, is the cluster that the directory must belong to; a
 	// new cluster gets it. When empty a new cluster gets a random id.
 	ClusterID string
+	// Seeds, when set, is how the broker comes to its group: without a log in
+	// Dir it finds the cluster or makes it, and with one it tells the group
+	// where it is. Voters and Join are not to be set then.
+	Seeds *Seeds
 	// Peers is the internal port, which carries the group's connections and the
 	// proposals that go through the leader; nil in a group of one. Advertise is
 	// its address for the others.
@@ -65,6 +69,16 @@ type Store struct {
 	node    int32
 	relay   relay
 	unreg   func()
+
+	seeds     *Seeds   // nil: the members were given
+	advertise string   // this member's address
+	had       identity // of the directory, when it was opened
+	changes   memberChanges
+	refused   chan error // capacity 1: why the group does not want this member
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup
 }
 
 // MemberID returns the name of a node in the group.
@@ -89,16 +103,31 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{logger: o.Logger, metrics: newMetrics(), node: o.NodeID, unreg: func() {}}
+	s := &Store{
+		logger: o.Logger, metrics: newMetrics(), node: o.NodeID, unreg: func() {}, had: had, advertise: o.Advertise,
+		changes: newMemberChanges(), refused: make(chan error, 1),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.relay = relay{peers: o.Peers, session: mathrand.Uint64(), waiting: make(map[uint64]struct{}), senders: make(map[int32]*relayNode)}
 	s.machine = &machine{publisher: newPublisher(), log: o.Logger, metrics: s.metrics, onHalt: o.OnFatal}
+	if o.Seeds != nil {
+		if err := s.introduce(ctx, &o); err != nil {
+			s.cancel()
+			return nil, err
+		}
+	}
 	if s.log, err = o.openLog(s.machine, had); err != nil {
+		s.cancel()
 		return nil, err
 	}
 	if o.Peers != nil {
 		o.Peers.Register(RelayRequest, s.serveRelay)
+		o.Peers.Register(JoinRequest, s.serveJoin)
 	}
-	if err := s.ready(ctx, &o, had); err != nil {
+	if o.Seeds != nil {
+		s.work.Go(func() { s.announce(o.OnFatal) })
+	}
+	if err := s.ready(ctx, &o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if o.Registerer != nil {
@@ -144,6 +173,26 @@ func (o *Options) claim() (identity, error) {
 	return id, writeIdentity(o.Dir, id)
 }
 
+func (o *Options) raftDir() string { return filepath.Join(o.Dir, "raft") }
+
+// introduce makes this broker answer the other seeds, and finds out what it has to begin with.
+func (s *Store) introduce(ctx context.Context, o *Options) error {
+	if o.Peers == nil || o.Log != nil || len(o.Voters) > 0 || o.Join {
+		return errors.New("open metadata: seeds need an internal port, and nothing else that says who the members are")
+	}
+	seeds := *o.Seeds
+	seeds.Peers, seeds.NodeID, seeds.Logger = o.Peers, o.NodeID, o.Logger
+	if err := seeds.Check(); err != nil {
+		return err
+	}
+	if s.advertise == "" {
+		s.advertise = o.Peers.Addr().String()
+	}
+	s.seeds = &seeds
+	seeds.Introduce(s.knownCluster)
+	return s.enter(ctx, o)
+}
+
 func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 	if o.Log != nil {
 		return o.Log(m)
@@ -153,7 +202,7 @@ func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 		stream = o.Peers.Stream(peer.Raft)
 	}
 	log, err := quorum.Open(quorum.Options{
-		Dir: filepath.Join(o.Dir, "raft"), ID: MemberID(o.NodeID),
+		Dir: o.raftDir(), ID: MemberID(o.NodeID),
 		Stream: stream, Advertise: o.Advertise, Voters: o.Voters, Join: o.Join,
 		HeartbeatTimeout: o.HeartbeatTimeout, SnapshotBytes: o.SnapshotBytes,
 		Existing: had.cluster != "",
@@ -166,8 +215,8 @@ func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 }
 
 // ready waits until the image is usable and verifies whose it is.
-func (s *Store) ready(ctx context.Context, o *Options, had identity) error {
-	alone := o.Log == nil && len(o.Voters) < 2 && !o.Join
+func (s *Store) ready(ctx context.Context, o *Options) error {
+	alone := s.alone()
 	for caughtUp := false; ; {
 		changed := s.log.LeaderChanges()
 		image, advanced, err := s.machine.next()
@@ -178,7 +227,7 @@ func (s *Store) ready(ctx context.Context, o *Options, had identity) error {
 			return h.err
 		}
 		if image.ClusterID() != "" && (caughtUp || !alone) {
-			return s.settle(o, had, image.ClusterID())
+			return s.settle(o, image.ClusterID())
 		}
 		if s.log.IsLeader() {
 			err := s.lead(ctx, o)
@@ -193,10 +242,22 @@ func (s *Store) ready(ctx context.Context, o *Options, had identity) error {
 		select {
 		case <-changed:
 		case <-advanced:
+		case err := <-s.refused:
+			return fmt.Errorf("open metadata: %w", err)
 		case <-ctx.Done():
 			return fmt.Errorf("open metadata: waiting for a leader and the cluster id: %w", ctx.Err())
 		}
 	}
+}
+
+// alone reports whether this member is the only one whose vote counts, so that it will lead.
+func (s *Store) alone() bool {
+	group, ok := s.log.(quorum.Membership)
+	if !ok {
+		return false
+	}
+	voters, _ := group.Members()
+	return len(voters) == 1 && voters[0].ID == MemberID(s.node)
 }
 
 // lead brings the image up to date on the leader and gives a new cluster its id.
@@ -220,14 +281,14 @@ func (s *Store) lead(ctx context.Context, o *Options) error {
 }
 
 // settle compares the cluster id of the state with what is expected and known.
-func (s *Store) settle(o *Options, had identity, cluster string) error {
+func (s *Store) settle(o *Options, cluster string) error {
 	if o.ClusterID != "" && cluster != o.ClusterID {
 		return fmt.Errorf("%w: dir=%s cluster.id=%s expected=%s", ErrIdentity, o.Dir, cluster, o.ClusterID)
 	}
-	if had.cluster != "" && had.cluster != cluster {
-		return fmt.Errorf("%w: dir=%s cluster.id=%s state=%s", ErrIdentity, o.Dir, had.cluster, cluster)
+	if s.had.cluster != "" && s.had.cluster != cluster {
+		return fmt.Errorf("%w: dir=%s cluster.id=%s state=%s", ErrIdentity, o.Dir, s.had.cluster, cluster)
 	}
-	if o.Dir == "" || had.cluster == cluster {
+	if o.Dir == "" || s.had.cluster == cluster {
 		return nil
 	}
 	return writeIdentity(o.Dir, identity{node: o.NodeID, cluster: cluster})
@@ -271,6 +332,8 @@ func (s *Store) Log() quorum.Log { return s.log }
 
 // Close stops the store. The last image stays readable.
 func (s *Store) Close() error {
+	s.cancel()
+	s.work.Wait()
 	err := s.log.Close()
 	s.machine.close()
 	s.unreg()

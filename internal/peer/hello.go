@@ -42,11 +42,23 @@ type Identity struct {
 	Cluster     string   // empty while unknown
 }
 
-// Errors of a handshake. ErrRefused wraps the reason that the other side gave.
+// Errors of a handshake. ErrRefused comes as *RefusedError.
 var (
 	ErrRefused  = errors.New("peer refused the connection")
 	ErrProtocol = errors.New("not the internal protocol of a broker")
 )
+
+// RefusedError is why the other side refused a connection. It is ErrRefused.
+type RefusedError struct {
+	Reason string
+	Final  bool // because of the cluster or the node id of one of the two: trying again is of no use
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+
+// Is makes errors.Is(err, ErrRefused) true.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 const (
 	magic        = "TIDEPEER"

@@ -228,8 +228,8 @@ func (h *Host) identity() Identity {
 	return Identity{Node: h.opts.Node, Incarnation: h.opts.Incarnation, Cluster: h.opts.Cluster()}
 }
 
-// Dial opens a connection of a kind to the broker to, or to AnyNode, at an address. A refusal by the other broker is ErrRefused with
-// its reason.
+// Dial opens a connection of a kind to the broker to, or to AnyNode, at an address. A refusal by the other broker is a *RefusedError
+// with its reason.
 func (h *Host) Dial(ctx context.Context, address string, to int32, k Kind) (*Conn, error) {
 	if h.ctx.Err() != nil {
 		return nil, ErrClosed
@@ -276,7 +276,7 @@ func (h *Host) greet(ctx context.Context, raw net.Conn, address string, to int32
 	case err != nil:
 		return nil, err
 	case a.verdict != welcome:
-		return nil, fmt.Errorf("%w: %s", ErrRefused, a.reason)
+		return nil, &RefusedError{Reason: a.reason, Final: a.verdict == otherCluster || a.verdict == otherNode}
 	case to != AnyNode && a.from.Node != to:
 		return nil, fmt.Errorf("%w: it is broker=%d", ErrProtocol, a.from.Node)
 	}

@@ -94,7 +94,9 @@ func TestRefusals(t *testing.T) {
 		{newHost(t, 2, "c", func(o *Options) { o.Incarnation[0] = 99 }), AnyNode, Control, "node.id"},
 		{newHost(t, 1, "c"), 2, Raft, "raft are not served"},
 	} {
-		if _, err := x.from.Dial(t.Context(), b.Addr().String(), x.to, x.kind); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), x.want) {
+		var refused *RefusedError
+		if _, err := x.from.Dial(t.Context(), b.Addr().String(), x.to, x.kind); !errors.As(err, &refused) || !errors.Is(err, ErrRefused) ||
+			!strings.Contains(err.Error(), x.want) || refused.Final != (x.kind == Control) {
 			t.Errorf("%v, want %q", err, x.want)
 		}
 	}

@@ -46,7 +46,8 @@ type Options struct {
 	// Voters is the group at the beginning of time, the same on every voter.
 	// Empty: this member alone. Ignored once there is a log.
 	Voters []Member
-	// Join says that this member starts with nothing and is added by a leader.
+	// Join says that this member starts with nothing and is added by a leader,
+	// or that it may have been removed while it was away.
 	Join bool
 	// Existing says that this member has a log: if it is gone, the start is
 	// refused. A voter that forgot what it acknowledged must not vote again.
@@ -169,7 +170,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TrailingLogs == 0 {
 		o.TrailingLogs = 4096
-		if len(o.Voters) == 1 {
+		if len(o.Voters) == 1 && !o.Join {
 			o.TrailingLogs = 64
 		}
 	}
@@ -217,7 +218,7 @@ func (l *Raft) start(o Options) error {
 		return err
 	}
 	if !known && o.Existing {
-		return errors.New("the log is missing: this node was a member before, remove it from the group and let it join anew")
+		return errors.New("the log is missing: this node was a member before; with an empty data.dir it joins anew, as an observer")
 	}
 	if !known && !o.Join {
 		var group raft.Configuration
@@ -257,11 +258,7 @@ func (l *Raft) start(o Options) error {
 	if len(group) == 1 && group[0].ID == config.LocalID {
 		// There is nobody to wait for: stand for election now instead of after
 		// the heartbeat timeout.
-		var reply raft.TimeoutNowResponse
-		request := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-			ProtocolVersion: config.ProtocolVersion, ID: []byte(o.ID), Addr: []byte(l.transport.LocalAddr()),
-		}}
-		if err := l.transport.TimeoutNow(config.LocalID, l.transport.LocalAddr(), request, &reply); err != nil {
+		if err := l.campaign(); err != nil {
 			l.log.Warn("metadata: early election failed, waiting for the timeout", "error", err)
 		}
 	}
