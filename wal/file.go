@@ -133,6 +133,7 @@ func (f *file) close() error { return errors.Join(f.closeWriter(), f.reader.Clos
 func (f *file) damaged(position int64, id ID, from, to int64, reason string, err error) *CorruptError {
 	e := &CorruptError{File: f.name, Position: position, ID: id, From: from, To: to, Reason: reason, Err: err}
 	f.log.m.corrupt.Inc()
+	f.log.damages.Add(1)
 	f.log.log.Error("wal is damaged", "file", f.name, "position", position, "partition", id.String(),
 		"from", from, "to", to, "reason", reason, "error", err)
 	return e

@@ -20,6 +20,7 @@ type recovery struct {
 	nextSequence uint64
 	spares       []string
 	scanned      int
+	fresh        bool // there was no file
 }
 
 // recovering is a partition on the way; without an anchor nobody knows whose it is.
@@ -34,6 +35,7 @@ func (l *Log) recover() (*recovery, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.fresh = len(names) == 0
 	for i, name := range names {
 		if err := r.load(name, i == len(names)-1); err != nil {
 			return nil, err
@@ -347,6 +349,7 @@ func (r *recovery) finish() {
 	for ordinal, p := range r.parts {
 		if !p.known {
 			l.m.corrupt.Inc()
+			l.damages.Add(1)
 			l.log.Error("wal holds frames of an unknown partition, its state frame is lost", "ordinal", ordinal, "end", p.end)
 			continue
 		}
