@@ -47,6 +47,7 @@ func (e *edit) registerBroker(c *record.RegisterBroker) Result {
 		if c.LostLog {
 			e.forgetLog(c.ID)
 		}
+		e.leadNothing(c.ID)
 	}
 	if known {
 		b.Draining = old.Draining
@@ -75,6 +76,24 @@ func (e *edit) forgetLog(broker int32) {
 		if p.Leader == broker {
 			p.Leader, p.LeaderEpoch = NoLeader, nextEpoch(p.LeaderEpoch)
 		}
+		e.setPartition(s, old, &p)
+		e.delta.partition(p.Topic, p.Index)
+	}
+}
+
+// leadNothing ends what a broker leads: its new process knows neither what the old one
+// has appended last nor which ISR it asked for, and may not go on in its epoch. It is
+// elected anew when it comes into service, unless another one is before.
+func (e *edit) leadNothing(broker int32) {
+	var slots []uint64
+	if set, ok := e.led.Get(broker); ok {
+		slots = set.slots.Keys()
+	}
+	for _, s := range slots {
+		old, _ := e.partitions.Get(s)
+		p := *old
+		p.PartitionEpoch = nextEpoch(p.PartitionEpoch)
+		p.Leader, p.LeaderEpoch = NoLeader, nextEpoch(p.LeaderEpoch)
 		e.setPartition(s, old, &p)
 		e.delta.partition(p.Topic, p.Index)
 	}

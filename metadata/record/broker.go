@@ -1,8 +1,8 @@
 package record
 
 // RegisterBroker announces a broker process. A new incarnation gets a new
-// epoch (Result.BrokerEpoch), starts fenced, and its older self's open uploads
-// are closed; a repeat by the same incarnation updates the endpoints and keeps
+// epoch (Result.BrokerEpoch), starts fenced, leads nothing until it is elected
+// anew, and its older self's open uploads are closed; a repeat by the same incarnation updates the endpoints and keeps
 // all else.
 //
 // A process that comes with the data directory of the older one, and found the
