@@ -1,12 +1,15 @@
 package partition
 
-import "context"
+import (
+	"context"
+
+	"github.com/tidelinehq/tideline/wal"
+)
 
 // enqueue puts a new append, whose end is the greatest of all, at the end of the
-// list of those that wait for the high watermark.
+// list of those that wait for the high watermark. The caller holds the acks mutex.
 func (p *Partition) enqueue(a *Append) {
-	p.acks.Lock()
-	defer p.acks.Unlock()
+	a.waiting = true
 	if p.acks.tail == nil {
 		p.acks.head = a
 	} else {
@@ -19,7 +22,9 @@ func (p *Partition) enqueue(a *Append) {
 func (p *Partition) dequeue(a *Append) {
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	p.unlink(a)
+	if a.waiting {
+		p.unlink(a)
+	}
 }
 
 // unlink removes a from the list.
@@ -37,20 +42,26 @@ func (p *Partition) unlink(a *Append) {
 		if p.acks.tail == a {
 			p.acks.tail = before
 		}
-		a.next = nil
+		a.next, a.waiting = nil, false
 		return
 	}
 }
 
 // await completes a duplicate once the original is durable.
 func (p *Partition) await(a *Append) {
+	a.logged = true // there is nothing of it in the write-ahead log's hands
 	p.acks.Lock()
-	if err := p.acks.failed; err != nil || a.end <= p.highWater.Load() {
+	reached := p.highWater.Load()
+	if a.Alone {
+		reached = p.acks.durable
+	}
+	if err := p.acks.failed; err != nil || a.end <= reached {
 		p.acks.Unlock()
 		a.owner.Appended(a, err)
 		return
 	}
 	defer p.acks.Unlock()
+	a.waiting = true
 	var before *Append
 	for x := p.acks.head; x != nil && x.end <= a.end; x = x.next {
 		before = x
@@ -65,38 +76,118 @@ func (p *Partition) await(a *Append) {
 	}
 }
 
-// advance moves the high watermark to end, acknowledges what waited for it, and
-// wakes those who wait for records.
-func (p *Partition) advance(end int64, bytes int) {
+// AppendDone implements wal.Completion.
+func (a *Append) AppendDone(_ *wal.Append, err error) {
+	p := a.p
 	p.acks.Lock()
-	if end <= p.highWater.Load() {
-		p.acks.Unlock()
-		return
+	var told *Append
+	a.logged = true
+	switch {
+	case err != nil:
+		// The write-ahead log can make nothing durable any more, and the broker fences
+		// itself. The records may or may not be on the disk. Later appends stay until
+		// the log gives them back one by one, because it has their memory until then.
+		p.acks.failed = err
+		told = p.takeUpTo(a.end)
+	default:
+		p.acks.durable = a.end
+		p.acks.marks = p.acks.marks.add(a.end, a.bytes)
+		told = p.settle()
+		p.feed()
 	}
-	p.highWater.Store(end)
-	p.acks.pending.add(end, bytes, p.now())
+	given := a.given // its owner did not want to wait longer
+	alone := a.Alone || given != nil
+	p.acks.Unlock()
+	tell(told, err)
+	if given != nil {
+		err = given
+	}
+	if alone {
+		a.owner.Appended(a, err)
+	}
+}
+
+// settle moves the high watermark as far as it may go, and returns the appends that
+// are acknowledged by that. The caller holds the acks mutex.
+func (p *Partition) settle() *Append {
+	if p.acks.cuts > 0 {
+		return nil // what is durable beyond the cut is another history
+	}
+	high := p.acks.durable
+	if l := p.acks.lead; l == nil {
+		high = min(high, p.acks.leaderHW)
+	} else if high = l.committed(high); high < 0 {
+		return nil
+	}
+	if high <= p.highWater.Load() {
+		return nil
+	}
+	p.highWater.Store(high)
+	if want := p.wantStart.Load(); want > p.logStart.Load() {
+		p.logStart.Store(min(want, high))
+	}
+	var bytes int
+	p.acks.marks, bytes = p.acks.marks.take(high)
+	p.acks.pending.add(high, bytes, p.now())
 	if p.acks.uploader != nil {
 		p.acks.uploader.Advanced(int64(bytes))
 	}
-	first := p.takeUpTo(end)
+	first := p.takeUpTo(high)
 	// A waiter only counts; those that have enough leave by Unwatch later.
 	for w := range p.acks.waiters {
-		w.Advanced(p, bytes)
+		w.Advanced(p, max(bytes, 1))
 	}
-	p.acks.Unlock()
-	tell(first, nil)
+	return first
 }
 
-// fail ends the append that ends at end, and the duplicates of it: the write-ahead
-// log can make nothing durable any more, and the broker fences itself. The records
-// may or may not be on the disk. Later appends stay until the log gives them back
-// one by one, because it has their memory until then.
-func (p *Partition) fail(end int64, err error) {
+// feed tells whoever sends to the followers that there is more. The caller holds
+// the acks mutex.
+func (p *Partition) feed() {
+	if p.acks.feeder != nil {
+		p.acks.feeder.Feed()
+	}
+}
+
+// GiveUp ends an append that was accepted and not acknowledged in time: its owner is
+// told err, at once, or when the write-ahead log has given its memory back. The
+// records stay in the log, and may yet be acknowledged to nobody. It does nothing
+// for an append whose owner was told.
+func (p *Partition) GiveUp(a *Append, err error) {
 	p.acks.Lock()
-	p.acks.failed = err
-	first := p.takeUpTo(end)
+	if !a.waiting || a.given != nil {
+		p.acks.Unlock()
+		return
+	}
+	p.unlink(a)
+	if !a.logged {
+		a.given = err
+		p.acks.Unlock()
+		return
+	}
 	p.acks.Unlock()
-	tell(first, err)
+	a.owner.Appended(a, err)
+}
+
+// giveUpAll is GiveUp for all appends that wait: it returns those whose owners are
+// to be told now. The caller holds the acks mutex.
+func (p *Partition) giveUpAll(err error) (first *Append) {
+	var last *Append
+	all := p.acks.head
+	p.acks.head, p.acks.tail = nil, nil
+	for a := all; a != nil; {
+		next := a.next
+		a.next, a.waiting = nil, false
+		switch {
+		case !a.logged:
+			a.given = err
+		case first == nil:
+			first, last = a, a
+		default:
+			last.next, last = a, a
+		}
+		a = next
+	}
+	return first
 }
 
 // takeUpTo cuts the appends that end at or below end off the list and returns the
@@ -113,6 +204,9 @@ func (p *Partition) takeUpTo(end int64) (first *Append) {
 	p.acks.head, last.next = last.next, nil
 	if p.acks.head == nil {
 		p.acks.tail = nil
+	}
+	for x := first; x != nil; x = x.next {
+		x.waiting = false
 	}
 	return first
 }
@@ -150,10 +244,9 @@ func (p *Partition) Unwatch(w Waiter) {
 	delete(p.acks.waiters, w)
 }
 
-// wakeWaiters tells all waiters that the partition has stopped.
+// wakeWaiters tells all waiters that the partition has stopped, or is led by
+// another broker. The caller holds the acks mutex.
 func (p *Partition) wakeWaiters() {
-	p.acks.Lock()
-	defer p.acks.Unlock()
 	for w := range p.acks.waiters {
 		w.Advanced(p, -1)
 	}
@@ -177,13 +270,14 @@ func (w highWatermarkWait) Advanced(*Partition, int) {
 	}
 }
 
-// AwaitHighWatermark waits until every record below offset is durable.
+// AwaitHighWatermark waits until every record below offset is durable on all
+// replicas in sync. It ends with ErrStopped when this broker does not lead any more.
 func (p *Partition) AwaitHighWatermark(ctx context.Context, offset int64) error {
 	w := make(highWatermarkWait, 1)
 	p.Watch(w)
 	defer p.Unwatch(w)
 	for p.HighWatermark() < offset {
-		if p.stopped.Load() {
+		if !p.Leads() {
 			return ErrStopped
 		}
 		select {

@@ -29,9 +29,10 @@ const (
 	FromCoordinator
 )
 
-// Owner is told that an append ended: all its records are durable on enough
-// replicas, or err says why they never will be. It is called once, on the
-// write-ahead log's goroutine, and must not block.
+// Owner is told that an append ended: all its records are durable on all replicas
+// in sync, or with Append.Alone on this broker; or err says why that is not known.
+// It is called once, on a goroutine of the write-ahead log or of replication, and
+// must not block.
 type Owner interface {
 	Appended(a *Append, err error)
 }
@@ -46,6 +47,14 @@ type Append struct {
 	end   int64
 	bytes int
 
+	// Guarded by the acks mutex.
+	waiting bool  // in the list
+	logged  bool  // the write-ahead log has given the memory back
+	given   error // what its owner is told as soon as the log gives the memory back
+
+	// Alone says that the records need be durable on this broker only (acks 0 and 1,
+	// and what a follower takes).
+	Alone bool
 	// Index is the owner's to use: which of its appends this is.
 	Index int
 	// BaseOffset is the offset of the first record.
@@ -69,7 +78,7 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 	if err := p.validate(records, s, origin, now); err != nil {
 		return err
 	}
-	a.p, a.owner, a.next = p, owner, nil
+	a.reset(p, owner)
 	a.AppendTime, a.Duplicate, a.bytes = -1, false, len(records)
 	if s.LogAppendTime {
 		a.AppendTime = now
@@ -77,7 +86,7 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped.Load() {
+	if !p.Leads() {
 		return ErrStopped
 	}
 	if first := record.Batch(records); first.ProducerID() >= 0 && !first.Control() {
@@ -91,21 +100,45 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 			return nil
 		}
 	}
-	a.BaseOffset = p.end
+	a.BaseOffset = p.end.Load()
 	end, err := p.patch(records, a.AppendTime)
 	if err != nil {
 		return err
 	}
 	a.end = end
 	a.wal = wal.Append{Batches: records, Done: a}
-	p.enqueue(a)
-	if err := p.log.Append(&a.wal); err != nil {
-		p.dequeue(a)
+	err = p.admit(a)
+	if err == nil {
+		if err = p.log.Append(&a.wal); err != nil {
+			p.dequeue(a)
+		}
+	}
+	if err != nil {
 		unpatch(records) // the caller may try the same bytes again
 		return fmt.Errorf("append topic=%s partition=%d: %w", p.topic, p.id.Partition, err)
 	}
-	p.end = end
+	p.end.Store(end)
 	p.remember(records, now)
+	return nil
+}
+
+func (a *Append) reset(p *Partition, owner Owner) {
+	a.p, a.owner, a.next = p, owner, nil
+	a.waiting, a.logged, a.given = false, false, nil
+}
+
+// admit puts a new append among those that wait for the high watermark, unless too
+// few replicas are in sync for it ever to move.
+func (p *Partition) admit(a *Append) error {
+	if a.Alone {
+		return nil
+	}
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	if l := p.acks.lead; len(l.isr) < l.minISR {
+		return fmt.Errorf("%w: in_sync=%d min=%d", ErrNotEnoughReplicas, len(l.isr), l.minISR)
+	}
+	p.enqueue(a)
 	return nil
 }
 
@@ -185,7 +218,7 @@ func refusal(b record.Batch, err error) error {
 // patch writes offsets, leader epoch and, where the topic wants it, the append
 // time into the batches, and returns the offset after the last record.
 func (p *Partition) patch(records []byte, appendTime int64) (int64, error) {
-	next, epoch := p.end, p.epoch.Load()
+	next, epoch := p.end.Load(), p.epoch.Load()
 	for rest := records; len(rest) > 0; {
 		b, after, err := record.Next(rest)
 		if err != nil {
@@ -224,11 +257,15 @@ func (p *Partition) remember(records []byte, now int64) {
 	}
 }
 
-// AppendDone implements wal.Completion.
-func (a *Append) AppendDone(_ *wal.Append, err error) {
-	if err != nil {
-		a.p.fail(a.end, err)
-		return
+// End returns the offset after the last record.
+func (a *Append) End() int64 { return a.end }
+
+// Replicated reports whether the append was accepted, and waits for other brokers or did.
+func (a *Append) Replicated() bool { return a.p != nil && a.p.replicated.Load() }
+
+// GiveUp is Partition.GiveUp for an append that may not have been accepted.
+func (a *Append) GiveUp(err error) {
+	if a.p != nil {
+		a.p.GiveUp(a, err)
 	}
-	a.p.advance(a.end, a.bytes)
 }

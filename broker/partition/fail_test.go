@@ -17,7 +17,9 @@ func TestFailedAppendsComeBackOneByOne(t *testing.T) {
 	for i := range appends {
 		told[i] = make(owner, 2)
 		appends[i] = &Append{p: w.Partition, owner: told[i], end: int64(i + 1), bytes: 1}
+		w.acks.Lock()
 		w.enqueue(appends[i])
+		w.acks.Unlock()
 	}
 	duplicate, toldDuplicate := &Append{p: w.Partition, end: 2}, make(owner, 2)
 	duplicate.owner = toldDuplicate

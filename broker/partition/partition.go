@@ -22,6 +22,9 @@ var (
 	ErrCold = errors.New("offset is in the object store only")
 	// ErrStopped means that this broker does not lead the partition (any more).
 	ErrStopped = errors.New("partition is not led by this broker")
+	// ErrNotEnoughReplicas means that the ISR is smaller than min.insync.replicas,
+	// so that an append with acks=all is refused.
+	ErrNotEnoughReplicas = errors.New("fewer replicas are in sync than min.insync.replicas")
 	// ErrFencedEpoch and ErrUnknownEpoch answer a client whose view of the leader
 	// epoch is older or newer than this broker's (KIP-320).
 	ErrFencedEpoch  = errors.New("leader epoch is older than the current one")
@@ -45,13 +48,12 @@ type Options struct {
 	Log      *wal.Log
 	LogStart int64 // from the ledger
 	Tiered   int64 // from the ledger: the end of what is in the object store
-	Epoch    int32 // leader epoch
 	Settings Settings
 	Now      func() time.Time
 	Logger   *slog.Logger
 	// Restore returns the leader epochs and the producers' state, as Snapshot gave
-	// them, at the end of what is in the object store. It is asked when the local
-	// log is lost; nil: nothing is known.
+	// them, at the end of what is in the object store. It is asked when this replica
+	// shall lead and its local log is lost; nil: nothing is known.
 	Restore func() (history []EpochStart, producers []byte, err error)
 }
 
@@ -65,16 +67,22 @@ type Partition struct {
 	logger   *slog.Logger
 	settings atomic.Pointer[Settings]
 
-	logStart  atomic.Int64
+	logStart  atomic.Int64 // at most the high watermark; follows wantStart
+	wantStart atomic.Int64 // the log start as the ledger has it
 	tiered    atomic.Int64
 	highWater atomic.Int64
-	epoch     atomic.Int32
+	end       atomic.Int64 // log end offset: the next to assign; written with mu held
+	epoch     atomic.Int32 // leader epoch; written with mu held
+	leads     atomic.Bool  // this broker leads under epoch; written with mu held
+
+	replicated atomic.Bool // it has followers, as far as this leader knows
 
 	mu        sync.Mutex // orders appends; taken before acks.mu
-	end       int64      // log end offset: the next to assign
 	producers producers
 	epochs    epochs
 	stopped   atomic.Bool // set with mu held, so that no append follows
+	restore   func() ([]EpochStart, []byte, error)
+	lost      bool // the local log is lost, and with it epochs and producers
 
 	acks struct {
 		sync.Mutex
@@ -82,7 +90,14 @@ type Partition struct {
 		waiters    map[Waiter]struct{}
 		pending    pending
 		uploader   Uploader
+		feeder     Feeder
 		failed     error // the write-ahead log makes nothing durable any more
+
+		durable  int64       // the log end that is durable here
+		marks    marks       // what lies between high watermark and durable
+		cuts     int         // truncations under way: the high watermark stands
+		lead     *leadership // nil while another broker leads
+		leaderHW int64       // what the leader said last
 	}
 }
 
@@ -103,22 +118,22 @@ type Uploader interface {
 	Changed()
 }
 
-// Open makes a partition serve from what the write-ahead log and the ledger
-// hold. Recovered state that describes records which did not survive is dropped.
+// Open makes a replica of what the write-ahead log and the ledger hold, which
+// neither leads nor follows until it is told to. Recovered state that describes
+// records which did not survive is dropped.
 func Open(o Options) (*Partition, error) {
 	log, err := o.Log.Partition(o.ID, max(o.LogStart, o.Tiered))
 	if err != nil {
 		return nil, fmt.Errorf("open partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
 	}
-	p := &Partition{topic: o.Topic, id: o.ID, log: log, now: o.Now, logger: o.Logger}
+	p := &Partition{topic: o.Topic, id: o.ID, log: log, now: o.Now, logger: o.Logger, restore: o.Restore}
 	p.settings.Store(&o.Settings)
-	p.epoch.Store(o.Epoch)
 	if err := p.recover(); err != nil {
 		return nil, fmt.Errorf("recover partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
 	}
 	least := max(o.LogStart, o.Tiered)
 	state, _ := log.State()
-	lost := log.End() < least || len(state) == 0 && log.Start() >= least && log.End() == log.Start()
+	p.lost = log.End() < least || len(state) == 0 && log.Start() >= least && log.End() == log.Start()
 	if log.End() < least {
 		// The ledger knows more than this disk: the local log was lost or replaced, or
 		// its end was deleted and did not reach the disk. Offsets go on from what the
@@ -128,41 +143,53 @@ func Open(o Options) (*Partition, error) {
 			return nil, fmt.Errorf("restart partition topic=%s partition=%d at=%d: %w", o.Topic, o.ID.Partition, least, err)
 		}
 	}
-	if lost {
-		p.restore(&o)
+	if p.lost {
+		p.producers = producers{}
 	}
-	p.end = p.log.End()
-	p.highWater.Store(p.end)
+	end := p.log.End()
+	p.end.Store(end)
+	p.acks.durable = end
 	p.tiered.Store(o.Tiered)
-	p.logStart.Store(min(o.LogStart, p.end))
-	p.epochs = p.epochs.truncateEnd(p.end)
+	p.wantStart.Store(o.LogStart)
+	// What was committed is known as far as the last state said, and as far as the
+	// ledger goes. The rest is learned from the leader, or from the followers.
+	p.highWater.Store(min(end, max(p.highWater.Load(), least)))
+	p.acks.leaderHW = p.highWater.Load()
+	p.logStart.Store(min(o.LogStart, p.highWater.Load()))
+	p.epochs = p.epochs.truncateEnd(end)
 	waiting, err := p.pendingBytes(max(o.Tiered, p.logStart.Load()))
 	if err != nil {
 		return nil, fmt.Errorf("size partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
 	}
 	if waiting > 0 {
 		// When it was appended is not known any more; it may wait once more as long.
-		p.acks.pending.add(p.end, int(waiting), p.now())
+		p.acks.pending.add(end, int(waiting), p.now())
 	}
 	return p, nil
 }
 
-// restore takes over what the object store knows of epochs and producers. Where it
-// does not answer, no producer is known: each may go on with any sequence, and a
-// retry of what was appended before may be appended again.
-func (p *Partition) restore(o *Options) {
-	p.producers = producers{}
-	if o.Restore == nil || o.Tiered <= o.LogStart {
+// recall takes over what the object store knows of epochs and producers, where the
+// local log is lost. Where it does not answer, no producer is known: each may go on
+// with any sequence, and a retry of what was appended before may be appended again.
+// The caller holds the mutex.
+func (p *Partition) recall() {
+	if !p.lost {
 		return
 	}
-	history, payload, err := o.Restore()
+	p.lost = false
+	if p.restore == nil || p.tiered.Load() <= p.logStart.Load() {
+		return
+	}
+	history, payload, err := p.restore()
+	var known producers
 	if err == nil {
-		_, p.producers, err = decodeState(payload)
+		_, known, _, err = decodeState(payload)
 	}
 	if err != nil {
 		p.logger.Warn("the local log is lost and the state of the producers is not known", "topic", p.topic, "partition", p.id.Partition, "error", err)
 		return
 	}
+	p.producers = known
 	for _, e := range history {
 		p.epochs = p.epochs.note(e.Epoch, e.Start)
 	}
@@ -174,8 +201,11 @@ func (p *Partition) Topic() string { return p.topic }
 // ID returns topic id and partition index.
 func (p *Partition) ID() wal.ID { return p.id }
 
-// Epoch returns the leader epoch under which this broker leads.
+// Epoch returns the leader epoch under which this broker leads or follows.
 func (p *Partition) Epoch() int32 { return p.epoch.Load() }
+
+// Leads reports whether this broker leads the partition.
+func (p *Partition) Leads() bool { return p.leads.Load() && !p.stopped.Load() }
 
 // LogStart returns the first offset that a consumer may read.
 func (p *Partition) LogStart() int64 { return p.logStart.Load() }
@@ -183,7 +213,8 @@ func (p *Partition) LogStart() int64 { return p.logStart.Load() }
 // LocalStart returns the first offset that this broker's disk holds.
 func (p *Partition) LocalStart() int64 { return max(p.log.Start(), p.logStart.Load()) }
 
-// HighWatermark returns the offset below which every record is durable.
+// HighWatermark returns the offset below which every record is durable on all
+// replicas in sync, as far as this one knows.
 func (p *Partition) HighWatermark() int64 { return p.highWater.Load() }
 
 // LastStable returns the offset below which no transaction is open.
@@ -193,11 +224,7 @@ func (p *Partition) LastStable() int64 { return p.highWater.Load() }
 func (p *Partition) Tiered() int64 { return p.tiered.Load() }
 
 // End returns the log end offset.
-func (p *Partition) End() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.end
-}
+func (p *Partition) End() int64 { return p.end.Load() }
 
 // LocalBytes returns the size of the local log in bytes of record batches.
 func (p *Partition) LocalBytes() (int64, error) {
@@ -216,8 +243,8 @@ func (p *Partition) bytesBetween(from, to int64) (int64, error) {
 // pendingBytes returns the bytes of the local batches from offset on, without those
 // that are damaged.
 func (p *Partition) pendingBytes(from int64) (total int64, err error) {
-	for from < p.end {
-		n, err := p.bytesBetween(from, p.end)
+	for end := p.end.Load(); from < end; {
+		n, err := p.bytesBetween(from, end)
 		total += n
 		next, damaged := p.behindDamage(err, from)
 		if !damaged {
@@ -245,28 +272,25 @@ func (p *Partition) CheckEpoch(client int32) error {
 	}
 }
 
-// Lead takes up leadership under epoch.
-func (p *Partition) Lead(epoch int32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.epoch.Store(epoch)
-}
-
 // SetLogStart raises the log start; what lies below is not served any more.
 func (p *Partition) SetLogStart(offset int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if offset <= p.logStart.Load() {
+	if offset > p.wantStart.Load() {
+		p.wantStart.Store(offset)
+	}
+	start := min(p.wantStart.Load(), p.highWater.Load())
+	if start <= p.logStart.Load() && start <= p.log.Start() {
 		return
 	}
-	p.logStart.Store(min(offset, p.highWater.Load()))
-	p.epochs = p.epochs.truncateStart(offset)
-	if p.tiered.Load() >= offset || offset > p.log.Start() {
-		p.log.SetStart(max(p.log.Start(), p.logStart.Load()))
+	p.logStart.Store(max(start, p.logStart.Load()))
+	p.epochs = p.epochs.truncateStart(start)
+	if start > p.log.Start() {
+		p.log.SetStart(start)
 	}
 	// What is deleted needs no upload any more.
 	p.acks.Lock()
-	p.acks.pending.advance(p.logStart.Load())
+	p.acks.pending.advance(start)
 	p.acks.Unlock()
 }
 
@@ -300,16 +324,21 @@ func (p *Partition) Pending() (bytes int64, since time.Time) {
 
 // FreeLocal lets the disk drop what lies below offset, which must be tiered.
 func (p *Partition) FreeLocal(offset int64) {
-	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load())))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A follower may be behind what is tiered; its log has nothing there to free.
+	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load()))
 }
 
 // Stop makes every later append and read fail, and wakes all waiters: the broker
-// does not lead the partition any more, or the topic is gone.
+// is no replica any more, or the topic is gone.
 func (p *Partition) Stop() {
 	p.mu.Lock()
 	p.stopped.Store(true)
+	p.leads.Store(false)
+	told := p.demote()
 	p.mu.Unlock()
-	p.wakeWaiters()
+	tell(told, ErrStopped)
 }
 
 // Drop stops the partition and deletes its local log.
@@ -322,7 +351,7 @@ func (p *Partition) Drop() {
 func (p *Partition) EndOfEpoch(epoch int32) (int32, int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.epochs.endOf(epoch, p.epoch.Load(), p.end)
+	return p.epochs.endOf(epoch, p.epoch.Load(), p.end.Load())
 }
 
 // EpochAt returns the leader epoch of the record at offset, or -1.

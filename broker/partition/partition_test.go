@@ -46,13 +46,19 @@ func (w *world) open(logStart, tiered int64) {
 		w.t.Fatal(err)
 	}
 	w.Partition, err = Open(Options{
-		Topic: "t", ID: testID, Log: w.log, LogStart: logStart, Tiered: tiered, Epoch: 4,
+		Topic: "t", ID: testID, Log: w.log, LogStart: logStart, Tiered: tiered,
 		Settings: Settings{MaxMessageBytes: 1 << 20, TimestampAfterMax: time.Hour, TimestampBeforeMax: 1 << 62},
 		Now:      func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.Lead(alone(4), nil, nil)
+}
+
+// alone is the leadership of a partition with one replica.
+func alone(epoch int32) Leadership {
+	return Leadership{Epoch: epoch, PartitionEpoch: epoch, ISR: []int32{1}, MinISR: 1}
 }
 
 // reopen closes and opens again, as a restart does.

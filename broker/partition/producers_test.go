@@ -85,12 +85,12 @@ func TestStateRoundTrip(t *testing.T) {
 	}
 	p.update(batchOf(900, 0, math.MaxInt32, 2, 7), 55)
 	es := epochs{{0, 0}, {4, 100}}
-	gotEpochs, got, err := decodeState(encodeState(es, &p))
+	gotEpochs, got, gotHW, err := decodeState(encodeState(es, &p, 77))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(gotEpochs) != 2 || gotEpochs[1] != es[1] {
-		t.Errorf("epochs = %v", gotEpochs)
+	if len(gotEpochs) != 2 || gotEpochs[1] != es[1] || gotHW != 77 {
+		t.Errorf("epochs = %v high watermark = %d", gotEpochs, gotHW)
 	}
 	if len(got.entries) != 2 || *got.entries[1] != *p.entries[1] || *got.entries[900] != *p.entries[900] {
 		t.Errorf("producers = %+v", got.entries)
@@ -100,14 +100,14 @@ func TestStateRoundTrip(t *testing.T) {
 func FuzzState(f *testing.F) {
 	var p producers
 	p.update(batchOf(1, 3, 0, 1, 0), 0)
-	f.Add(encodeState(epochs{{0, 0}, {4, 100}}, &p))
+	f.Add(encodeState(epochs{{0, 0}, {4, 100}}, &p, 90))
 	f.Add([]byte{stateVersion, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		es, ps, err := decodeState(b)
+		es, ps, hw, err := decodeState(b)
 		if err != nil || len(b) == 0 {
 			return
 		}
-		if _, _, err := decodeState(encodeState(es, &ps)); err != nil {
+		if _, _, _, err := decodeState(encodeState(es, &ps, hw)); err != nil {
 			t.Fatalf("decoded state does not encode: %v", err)
 		}
 	})
@@ -173,7 +173,7 @@ func TestProducersAreBounded(t *testing.T) {
 	if p.entries[0] != nil || p.entries[maxProducers+9] == nil {
 		t.Error("the oldest must go, the newest must stay")
 	}
-	if n := len(encodeState(nil, &p)); n > 8<<20 {
+	if n := len(encodeState(nil, &p, 0)); n > 8<<20 {
 		t.Errorf("state of %d bytes does not fit into a frame of the smallest file", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/tidelinehq/tideline/internal/codec"
@@ -14,13 +15,14 @@ import (
 // The state frame of a partition. Integers are varints (v: unsigned, z: zigzag)
 // unless a width is given. The write-ahead log checks its CRC.
 //
-//	u8  version = 1
+//	u8  version = 2
+//	v   high watermark (from version 2 on; version 1: not there, the log end)
 //	v   number of epochs, then each: z epoch, v start offset
 //	v   number of producers, then each, ascending by id:
 //	      v producer id, z epoch, z last seen (ms)
 //	      u8 number of batches (0-5), then each:
 //	        v base sequence, v last sequence, v base offset, v last offset, z timestamp (ms)
-const stateVersion = 1
+const stateVersion = 2
 
 // Errors of a state frame.
 var (
@@ -30,10 +32,12 @@ var (
 
 // encodeState returns the state frame. The caller holds the mutex, or is the
 // only one that knows the partition.
-func (p *Partition) encodeState() []byte { return encodeState(p.epochs, &p.producers) }
+func (p *Partition) encodeState() []byte {
+	return encodeState(p.epochs, &p.producers, p.highWater.Load())
+}
 
-func encodeState(es epochs, ps *producers) []byte {
-	b := []byte{stateVersion}
+func encodeState(es epochs, ps *producers, highWatermark int64) []byte {
+	b := binary.AppendUvarint([]byte{stateVersion}, uint64(highWatermark))
 	b = binary.AppendUvarint(b, uint64(len(es)))
 	for _, e := range es {
 		b = binary.AppendVarint(b, int64(e.Epoch))
@@ -64,20 +68,23 @@ func encodeState(es epochs, ps *producers) []byte {
 }
 
 // decodeState is the inverse of encodeState. A count is only believed as far as
-// there are bytes for it.
-func decodeState(b []byte) (epochs, producers, error) {
+// there are bytes for it. A state of version 1, of a partition with one replica,
+// has no high watermark: all that it covers was committed.
+func decodeState(b []byte) (es epochs, ps producers, highWatermark int64, err error) {
 	if len(b) == 0 {
-		return nil, producers{}, nil
+		return nil, producers{}, 0, nil
 	}
-	if b[0] != stateVersion {
-		return nil, producers{}, fmt.Errorf("%w: version=%d", errStateVersion, b[0])
+	if b[0] == 0 || b[0] > stateVersion {
+		return nil, producers{}, 0, fmt.Errorf("%w: version=%d", errStateVersion, b[0])
 	}
 	r := codec.NewReader(b[1:])
-	var es epochs
+	highWatermark = math.MaxInt64
+	if b[0] > 1 {
+		highWatermark = int64(r.Uvarint())
+	}
 	for n := r.Uvarint(); n > 0 && r.Err() == nil; n-- {
 		es = append(es, EpochStart{Epoch: int32(r.Varint()), Start: int64(r.Uvarint())})
 	}
-	var ps producers
 	for n := r.Uvarint(); n > 0 && r.Err() == nil; n-- {
 		id := int64(r.Uvarint())
 		e := &producerEntry{epoch: int16(r.Varint()), lastSeen: r.Varint()}
@@ -97,21 +104,25 @@ func decodeState(b []byte) (epochs, producers, error) {
 		ps.entries[id] = e
 	}
 	if err := r.Finish(); err != nil {
-		return nil, producers{}, fmt.Errorf("%w: length=%d: %w", errStateCorrupt, len(b), err)
+		return nil, producers{}, 0, fmt.Errorf("%w: length=%d: %w", errStateCorrupt, len(b), err)
 	}
-	return es, ps, nil
+	if highWatermark < 0 {
+		return nil, producers{}, 0, fmt.Errorf("%w: high watermark=%d", errStateCorrupt, highWatermark)
+	}
+	return es, ps, highWatermark, nil
 }
 
 // recover rebuilds epochs and producers from the newest state frame and the batch
 // headers after it.
 func (p *Partition) recover() error {
 	payload, covered := p.log.State()
-	es, ps, err := decodeState(payload)
+	es, ps, highWatermark, err := decodeState(payload)
 	if err != nil {
 		return err
 	}
 	p.epochs, p.producers = es, ps
 	end := p.log.End()
+	p.highWater.Store(min(highWatermark, covered))
 	p.producers.truncate(end)
 	p.epochs = p.epochs.truncateEnd(end)
 	// When they were last seen is not known: their own time stamps may be those of an
@@ -154,7 +165,7 @@ func (p *Partition) Snapshot(from, end int64) (history []EpochStart, producers [
 			history = append(history, e)
 		}
 	}
-	return history, encodeState(nil, p.producers.below(end))
+	return history, encodeState(nil, p.producers.below(end), end)
 }
 
 // SaveState writes a state frame, so that a restart replays only what follows.

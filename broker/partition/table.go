@@ -8,7 +8,8 @@ import (
 	"github.com/tidelinehq/tideline/wal"
 )
 
-// Table finds the partitions of this broker by topic name and by topic id.
+// Table finds the replicas of this broker, led and followed, by topic name and by
+// topic id.
 type Table struct {
 	mu     sync.RWMutex // guards both maps
 	byName map[name]*Partition

@@ -40,6 +40,7 @@ func (w *world) partition(index int32) *partition.Partition {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	p.Lead(partition.Leadership{Epoch: 1, ISR: []int32{1}, MinISR: 1}, nil, nil)
 	return p
 }
 

@@ -1,0 +1,221 @@
+package partition
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// A follower takes what its leader pushes, in the order: describe, cut or restart,
+// then append after append. Every call names the leader epoch; ErrFencedEpoch and
+// ErrUnknownEpoch answer one that is not the current one.
+
+// Follow makes the replica follow whoever leads under epoch. An older epoch changes
+// nothing.
+func (p *Partition) Follow(epoch int32) {
+	p.mu.Lock()
+	if p.stopped.Load() || epoch < p.epoch.Load() || epoch == p.epoch.Load() && !p.leads.Load() {
+		p.mu.Unlock()
+		return
+	}
+	p.epoch.Store(epoch)
+	p.leads.Store(false)
+	told := p.demote()
+	p.mu.Unlock()
+	tell(told, ErrStopped)
+}
+
+// follows checks that the replica follows under epoch. The caller holds the mutex.
+func (p *Partition) follows(epoch int32) error {
+	switch current := p.epoch.Load(); {
+	case p.stopped.Load():
+		return ErrStopped
+	case epoch < current || epoch == current && p.leads.Load():
+		return fmt.Errorf("%w: epoch=%d current=%d", ErrFencedEpoch, epoch, current)
+	case epoch > current:
+		return fmt.Errorf("%w: epoch=%d current=%d", ErrUnknownEpoch, epoch, current)
+	}
+	return nil
+}
+
+// maxEpochs bounds the leader epochs that a replica tells of itself, newest last. Where
+// none of so many is the leader's, the replica starts over.
+const maxEpochs = 1024
+
+// History is what a replica says of its log.
+type History struct {
+	Start, End int64 // End is the next offset, durable or about to be
+	Epochs     []EpochStart
+}
+
+// Describe returns what the log holds.
+func (p *Partition) Describe(epoch int32) (History, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.follows(epoch); err != nil {
+		return History{}, err
+	}
+	es := p.epochs
+	if len(es) > maxEpochs {
+		es = es[len(es)-maxEpochs:]
+	}
+	return History{Start: p.log.Start(), End: p.end.Load(), Epochs: slices.Clone(es)}, nil
+}
+
+// Cut drops all at and above to, which the leader does not have. done is told the end
+// of the log when that is durable; it must not block.
+func (p *Partition) Cut(epoch int32, to, leaderHW int64, done func(end int64, err error)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.follows(epoch); err != nil {
+		return err
+	}
+	if end := p.end.Load(); to > end || to < p.log.Start() {
+		return fmt.Errorf("%w: cut to=%d start=%d end=%d", ErrOffsetOutOfRange, to, p.log.Start(), end)
+	}
+	p.cut(to, leaderHW)
+	p.log.Truncate(to, p.encodeState(), func(err error) { p.cutDone(to, err, done) })
+	return nil
+}
+
+// cut forgets what describes offsets at and above to. The high watermark stands until
+// cutDone. The caller holds the mutex.
+func (p *Partition) cut(to, leaderHW int64) {
+	p.epochs = p.epochs.truncateEnd(to)
+	p.producers.truncate(to)
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	p.acks.cuts++
+	p.acks.marks = p.acks.marks.truncate(to)
+	p.acks.leaderHW = leaderHW
+	if to < p.highWater.Load() {
+		// Only after an unclean election.
+		p.logger.Warn("records that were committed are not in the new leader's log", "topic", p.topic, "partition", p.id.Partition, "from", to, "to", p.highWater.Load())
+		p.highWater.Store(to)
+	}
+	p.end.Store(to)
+}
+
+// cutDone ends a cut, on the write-ahead log's goroutine.
+func (p *Partition) cutDone(to int64, err error, done func(int64, error)) {
+	var told *Append
+	p.acks.Lock()
+	if err == nil {
+		p.acks.cuts--
+		p.acks.durable = to
+		told = p.settle()
+	}
+	p.acks.Unlock()
+	tell(told, nil)
+	done(to, err)
+}
+
+// Restart empties the log, which goes on at offset at with the epochs and producers of
+// state, as StateAt of the leader gave it. done is told when that is durable; it must
+// not block.
+func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done func(end int64, err error)) error {
+	es, ps, _, err := decodeState(state)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.follows(epoch); err != nil {
+		return err
+	}
+	p.cut(at, leaderHW)
+	p.lost = false
+	p.epochs, p.producers = es, ps
+	// First nothing is left above, then the start is raised over all that is below. The
+	// last frame says whose state that is.
+	p.log.Truncate(at, nil, nil)
+	p.log.SetStart(at)
+	p.acks.Lock()
+	p.acks.marks = p.acks.marks[:0]
+	p.highWater.Store(max(p.highWater.Load(), at)) // the leader has it committed, or in the object store
+	p.logStart.Store(min(p.wantStart.Load(), at))
+	p.acks.Unlock()
+	p.log.Truncate(at, p.encodeState(), func(err error) { p.cutDone(at, err, done) })
+	return nil
+}
+
+// Replicate appends batches as the leader has them. They must begin at the end of the
+// log. owner is told when they are durable here.
+func (p *Partition) Replicate(a *Append, epoch int32, records []byte, leaderHW int64, owner Owner) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.follows(epoch); err != nil {
+		return err
+	}
+	base, end, err := contiguous(records)
+	if err != nil {
+		return err
+	}
+	if at := p.end.Load(); base != at {
+		return fmt.Errorf("%w: base=%d end=%d", ErrOffsetOutOfRange, base, at)
+	}
+	a.reset(p, owner)
+	a.Alone, a.BaseOffset, a.end, a.bytes = true, base, end, len(records)
+	a.wal = wal.Append{Batches: records, Done: a}
+	if err := p.log.Append(&a.wal); err != nil {
+		return fmt.Errorf("append topic=%s partition=%d: %w", p.topic, p.id.Partition, err)
+	}
+	p.end.Store(end)
+	p.remember(records, p.now().UnixMilli())
+	p.acks.Lock()
+	p.acks.leaderHW = max(p.acks.leaderHW, leaderHW)
+	p.settle() // for what came before; nobody waits here for an acknowledgement
+	p.acks.Unlock()
+	return nil
+}
+
+// contiguous checks that records are whole batches without damage that follow one
+// another, and returns what they cover.
+func contiguous(records []byte) (base, end int64, err error) {
+	base = -1
+	for b, err := range record.All(records) {
+		if err == nil {
+			err = b.ValidateCRC()
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if base < 0 {
+			base, end = b.BaseOffset(), b.BaseOffset()
+		}
+		if b.BaseOffset() != end {
+			return 0, 0, fmt.Errorf("%w: base=%d after=%d", ErrInvalidRecord, b.BaseOffset(), end)
+		}
+		end = b.NextOffset()
+	}
+	if base < 0 {
+		return 0, 0, fmt.Errorf("%w: empty record set", ErrInvalidRecord)
+	}
+	return base, end, nil
+}
+
+// Commit takes over the leader's high watermark.
+func (p *Partition) Commit(epoch int32, leaderHW int64) error {
+	if current := p.epoch.Load(); epoch != current || p.leads.Load() {
+		return fmt.Errorf("%w: epoch=%d current=%d", ErrFencedEpoch, epoch, current)
+	}
+	p.acks.Lock()
+	var told *Append
+	// Looked at once more: with the lock held no other epoch begins.
+	if p.epoch.Load() == epoch && p.acks.lead == nil {
+		p.acks.leaderHW = max(p.acks.leaderHW, leaderHW)
+		told = p.settle()
+	}
+	p.acks.Unlock()
+	tell(told, nil)
+	return nil
+}
+
+// Durable returns the end of what is durable here.
+func (p *Partition) Durable() int64 {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	return p.acks.durable
+}

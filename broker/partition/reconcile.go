@@ -1,0 +1,82 @@
+package partition
+
+import (
+	"fmt"
+
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// Plan is how a follower comes into line with its leader's log.
+type Plan struct {
+	// To is where it goes on. All that it has at and above is dropped.
+	To int64
+	// Restart says that it drops what is below, too, and takes State, because the
+	// leader has no more on its own disk, or all below To is in the object store: then
+	// it need not be copied.
+	Restart bool
+	State   []byte
+}
+
+// Reconcile compares the leader epochs of a follower's log with those of this one
+// (KIP-101, KIP-279): within an epoch two logs have the same records, as far as both
+// have any, so they are alike up to where the newest epoch that both have ends in the
+// one that ends first.
+func (p *Partition) Reconcile(epoch int32, h History) (Plan, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.Leads() || p.epoch.Load() != epoch {
+		return Plan{}, fmt.Errorf("%w: epoch=%d current=%d", ErrFencedEpoch, epoch, p.epoch.Load())
+	}
+	// All below is in the object store or deleted, and all above on this disk.
+	seam := max(p.tiered.Load(), p.logStart.Load())
+	to, alike := p.epochs.common(p.end.Load(), h)
+	if alike && h.End > h.Start && to >= max(seam, h.Start) {
+		return Plan{To: to}, nil
+	}
+	return Plan{To: seam, Restart: true, State: p.stateAt(seam)}, nil
+}
+
+// Rejoin is the plan for a follower that wants what this log does not have any more.
+func (p *Partition) Rejoin() Plan {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seam := max(p.tiered.Load(), p.logStart.Load())
+	return Plan{To: seam, Restart: true, State: p.stateAt(seam)}
+}
+
+// stateAt returns the state of a log that ends at offset.
+func (p *Partition) stateAt(offset int64) []byte {
+	es := append(epochs(nil), p.epochs...).truncateEnd(offset)
+	return encodeState(es, p.producers.below(offset), offset)
+}
+
+// common returns the offset up to which a log that ends at end and has these epochs is
+// the same as another. It is false when they have no epoch in common.
+func (e epochs) common(end int64, h History) (int64, bool) {
+	theirs := h.End
+	for i := len(h.Epochs) - 1; i >= 0; i-- {
+		x := h.Epochs[i]
+		for j := len(e) - 1; j >= 0 && e[j].Epoch >= x.Epoch; j-- {
+			if e[j].Epoch != x.Epoch {
+				continue
+			}
+			ours := end
+			if j+1 < len(e) {
+				ours = e[j+1].Start
+			}
+			return min(ours, theirs), true
+		}
+		theirs = x.Start
+	}
+	return 0, false
+}
+
+// ReplicaLacks reports whether there is anything for a follower from offset on.
+func (p *Partition) ReplicaLacks(offset int64) bool { return offset < min(p.log.End(), p.end.Load()) }
+
+// ReadReplica returns batches of the local log for a follower, from offset to the
+// durable end, whether or not they are committed. wal.ErrBelowStart and
+// *wal.CorruptError mean that this disk does not have them.
+func (p *Partition) ReadReplica(offset int64, maxBytes int) (*wal.Chunk, error) {
+	return p.log.Read(offset, p.end.Load(), maxBytes, true)
+}
