@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +23,13 @@ import (
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/broker/telemetry"
+	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/vfs"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -56,6 +61,12 @@ type Broker struct {
 	http  net.Listener
 	web   *http.Server
 
+	incarnation metadata.ID // of this process
+	peers       *peer.Host  // nil in a cluster of one
+	member      *membership.Member
+	sender      *replication.Sender // nil in a cluster of one
+	isr         *isrKeeper
+
 	meta      *metadataHandle
 	log       *wal.Log
 	uploads   objstore.Store
@@ -69,6 +80,7 @@ type Broker struct {
 	purgatory *purgatory.Purgatory
 	api       *api.API
 	server    *server.Server
+	opened    atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
 
 	run    context.Context // of the background work
 	cancel context.CancelFunc
@@ -115,7 +127,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		b.trace, b.listen, b.openState, b.openStore, b.assemble, b.register, b.serve,
+		b.trace, b.listen, b.openPeers, b.openState, b.openStore, b.assemble, b.register, b.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -162,19 +174,39 @@ func (b *Broker) listen(ctx context.Context) error {
 	return nil
 }
 
+// openPeers opens the internal port.
+func (b *Broker) openPeers(ctx context.Context) error {
+	if _, err := rand.Read(b.incarnation[:]); err != nil {
+		return fmt.Errorf("name this process: %w", err)
+	}
+	if len(b.cfg.ClusterSeeds) == 0 {
+		return nil
+	}
+	var lc net.ListenConfig
+	bound, err := lc.Listen(ctx, "tcp", b.cfg.RPCListener)
+	if err != nil {
+		return fmt.Errorf("rpc.listener: %w", err)
+	}
+	b.peers = peer.New(peer.Options{
+		Node: b.cfg.NodeID, Incarnation: b.incarnation, Listener: bound, Cluster: b.clusterID,
+		Logger: b.logger.With("part", "peers"),
+	})
+	b.peers.Start()
+	return nil
+}
+
+// clusterID is that of the metadata, empty while they are not known.
+func (b *Broker) clusterID() string {
+	if m := b.opened.Load(); m != nil {
+		return m.Image().ClusterID()
+	}
+	return ""
+}
+
 // openState opens the Raft state and the write-ahead log, side by side.
 func (b *Broker) openState(ctx context.Context) error {
 	opened := make(chan error, 1)
-	go func() {
-		store, err := metadata.Open(ctx, metadata.Options{
-			Dir: filepath.Join(b.cfg.DataDir, "metadata"), NodeID: b.cfg.NodeID,
-			OnFatal: b.fail, Logger: b.logger.With("part", "metadata"), Registerer: b.registry,
-		})
-		if err == nil {
-			b.meta = newMetadataHandle(store)
-		}
-		opened <- err
-	}()
+	go func() { opened <- b.openMetadata(ctx) }()
 	sync := wal.SyncAlways
 	if b.cfg.WALSync == "os" {
 		sync = wal.SyncOS
@@ -186,6 +218,41 @@ func (b *Broker) openState(ctx context.Context) error {
 		OnRoll: b.rolled, OnFatal: b.fail, Logger: b.logger.With("part", "wal"), Registerer: b.registry,
 	})
 	return errors.Join(err, <-opened)
+}
+
+// openMetadata opens the Raft state, and finds or makes the cluster where there is none yet.
+func (b *Broker) openMetadata(ctx context.Context) error {
+	o := metadata.Options{
+		Dir: filepath.Join(b.cfg.DataDir, "metadata"), NodeID: b.cfg.NodeID,
+		HeartbeatTimeout: b.cfg.ControllerElectionTimeout,
+		OnFatal:          b.fail, Logger: b.logger.With("part", "metadata"), Registerer: b.registry,
+	}
+	if b.peers != nil {
+		o.Peers, o.Advertise = b.peers, b.rpcAdvertised()
+		o.Seeds = &metadata.Seeds{
+			Peers: b.peers, NodeID: b.cfg.NodeID, Addresses: b.cfg.ClusterSeeds, Voters: int(b.cfg.ControllerVoters), Logger: o.Logger,
+		}
+	}
+	store, err := metadata.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	b.opened.Store(store)
+	b.meta = newMetadataHandle(store)
+	return nil
+}
+
+// rpcAdvertised is rpc.advertised, with the port that the system chose where that is 0.
+func (b *Broker) rpcAdvertised() string {
+	host, port, err := net.SplitHostPort(b.cfg.RPCAdvertised)
+	if err != nil || port != "0" {
+		return b.cfg.RPCAdvertised
+	}
+	_, bound, err := net.SplitHostPort(b.peers.Addr().String())
+	if err != nil {
+		return b.cfg.RPCAdvertised
+	}
+	return net.JoinHostPort(host, bound)
 }
 
 // rolled is called by the write-ahead log, maybe before the replicas exist: then
@@ -258,6 +325,7 @@ func (b *Broker) assemble(context.Context) error {
 		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
 	}
 	b.replicas.conf.Store(b.cfg)
+	b.connect()
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.api = api.New(api.Deps{
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
@@ -296,44 +364,80 @@ func (b *Broker) diskUsage() (total, free int64) {
 	return u.Total, u.Free
 }
 
-// register announces this process to the cluster, takes up what it leads under new
-// epochs, and starts to follow the metadata.
+// connect makes the parts that know of other brokers.
+func (b *Broker) connect() {
+	b.isr = newISRKeeper(&isrKeeper{
+		nodeID: b.cfg.NodeID, meta: b.meta, conf: b.replicas.config, logger: b.logger.With("part", "isr"),
+		epoch: func() int64 { return b.member.Epoch() },
+		led:   func() []*partition.Partition { return b.sender.Led() },
+	})
+	b.replicas.isr = b.isr
+	if b.peers == nil {
+		return
+	}
+	b.sender = replication.New(replication.Options{
+		Peers: b.peers, WindowBytes: replicationWindow,
+		Index: func() uint64 { return b.meta.Image().Index() },
+		Address: func(id int32) (string, bool) {
+			if x, ok := b.meta.Image().Broker(id); ok {
+				return membership.Address(x)
+			}
+			return "", false
+		},
+		Receiver: replication.ReceiverOptions{
+			Replica: b.replica, WaitRoom: b.log.WaitRoom, MaxAppendBytes: int(min(b.cfg.WALFileBytes/2, math.MaxInt32)),
+			MemoryBytes: replicationMemory,
+		},
+		Logger: b.logger.With("part", "replication"), Registerer: b.registry,
+	})
+	b.replicas.sender = b.sender
+}
+
+// Bounds of replication. The window is enough for a second of a fast disk; the memory
+// is that of a few streams that fill their windows at a time.
+const (
+	replicationWindow = 32 << 20
+	replicationMemory = 128 << 20
+)
+
+// replica returns a partition that this broker follows, as the metadata have it at index.
+func (b *Broker) replica(ctx context.Context, id wal.ID, index uint64) (*partition.Partition, error) {
+	if err := b.meta.await(ctx, index); err != nil {
+		return nil, err
+	}
+	return b.table.GetByID(id), nil
+}
+
+// policyOf returns the settings on which leaders depend.
+func policyOf(c *config.Config) controller.Policy {
+	defaults, _ := c.Topic(nil)
+	return controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
+}
+
+// register announces this process to the cluster, starts to follow the metadata, and
+// waits until it is in service.
 func (b *Broker) register(ctx context.Context) error {
-	r := &controller.Registration{ID: b.cfg.NodeID, Rack: b.cfg.Rack, Alone: true}
-	if _, err := rand.Read(r.Incarnation[:]); err != nil {
-		return fmt.Errorf("register: %w", err)
+	r := controller.Registration{
+		ID: b.cfg.NodeID, Rack: b.cfg.Rack, Incarnation: b.incarnation, Alone: b.peers == nil, LostLog: b.log.Lost(),
 	}
-	for i, l := range b.cfg.Advertised {
-		e := command.Endpoint{Listener: l.Name, Host: l.Host, Port: int32(l.Port), Protocol: string(l.Protocol)}
-		if l.Port == 0 {
-			_, port, err := net.SplitHostPort(b.kafka[i].Addr().String())
-			if err != nil {
-				return fmt.Errorf("advertised.listeners: %w", err)
-			}
-			n, err := strconv.ParseInt(port, 10, 32)
-			if err != nil {
-				return fmt.Errorf("advertised.listeners: %w", err)
-			}
-			e.Port = int32(n)
-		}
-		r.Endpoints = append(r.Endpoints, e)
+	var err error
+	if r.Endpoints, err = b.endpoints(); err != nil {
+		return err
 	}
-	cmd, err := controller.Register(b.meta.Image(), r, b.now(), b.cfg.TierGarbageGrace)
-	if err != nil {
-		return fmt.Errorf("register: %w", err)
-	}
-	epoch, err := b.meta.RegisterBroker(ctx, cmd)
-	if err != nil {
-		return fmt.Errorf("register: %w", err)
-	}
-	if err := b.meta.SetFenced(ctx, b.cfg.NodeID, epoch, false); err != nil {
-		return fmt.Errorf("register: %w", err)
-	}
-	defaults, _ := b.cfg.Topic(nil)
-	policy := controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
-	changes := policy.Unfenced(b.meta.Image(), b.cfg.NodeID, true)
-	if _, err := b.meta.ChangePartitions(ctx, changes); err != nil {
-		return fmt.Errorf("take up leadership: %w", err)
+	b.member = membership.New(membership.Options{
+		Store: b.meta.Store, Peers: b.peers, Registration: r, Applied: b.meta.Applied,
+		Policy:         func() controller.Policy { return policyOf(b.replicas.config()) },
+		SessionTimeout: b.cfg.BrokerSessionTimeout, HeartbeatInterval: b.cfg.BrokerHeartbeatInterval,
+		Grace: b.cfg.TierGarbageGrace, Now: b.now, OnFatal: b.fail,
+		Balance: membership.BalanceOptions{
+			Leaders: b.cfg.AutoLeaderRebalance, Interval: b.cfg.LeaderImbalanceCheck,
+			Replicas: b.cfg.AutoBalance, MaxMoves: maxMoves, MaxBytes: maxMovedBytes,
+		},
+		Logger: b.logger.With("part", "membership"), Registerer: b.registry,
+	})
+	b.background(func() { b.member.Steward().Run(b.run) })
+	if err := b.member.Register(ctx); err != nil {
+		return err
 	}
 	watcher := b.meta.Watch()
 	if err := b.follow(ctx, watcher); err != nil {
@@ -351,7 +455,53 @@ func (b *Broker) register(ctx context.Context) error {
 			}
 		}
 	})
-	return nil
+	b.background(func() { b.member.Run(b.run) })
+	if b.sender != nil {
+		b.background(func() { b.isr.run(b.run) })
+	}
+	if err := b.member.AwaitService(ctx); err != nil {
+		return err
+	}
+	return b.meta.await(ctx, b.meta.Image().Index())
+}
+
+// Bounds of replicas that move on their own at a time: each has a stream that catches up.
+const (
+	maxMoves      = 100
+	maxMovedBytes = 4 << 30
+)
+
+// endpoints are where this broker is reached.
+func (b *Broker) endpoints() ([]command.Endpoint, error) {
+	var out []command.Endpoint
+	for i, l := range b.cfg.Advertised {
+		e := command.Endpoint{Listener: l.Name, Host: l.Host, Port: int32(l.Port), Protocol: string(l.Protocol)}
+		if l.Port == 0 {
+			_, port, err := splitPort(b.kafka[i].Addr().String())
+			if err != nil {
+				return nil, fmt.Errorf("advertised.listeners: %w", err)
+			}
+			e.Port = port
+		}
+		out = append(out, e)
+	}
+	if b.peers != nil {
+		host, port, err := splitPort(b.rpcAdvertised())
+		if err != nil {
+			return nil, fmt.Errorf("rpc.advertised: %w", err)
+		}
+		out = append(out, command.Endpoint{Listener: command.InternalListener, Host: host, Port: port})
+	}
+	return out, nil
+}
+
+func splitPort(address string) (host string, port int32, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	return host, int32(n), err
 }
 
 // follow brings the broker in line with the next image.
@@ -439,10 +589,32 @@ func (b *Broker) Wait() error {
 	}
 }
 
+// handOverTimeout bounds how long a broker that stops waits until others lead what it
+// leads: after that its clients notice.
+const handOverTimeout = 20 * time.Second
+
+// handOver moves what this broker leads to others, where it is in service and there are any.
+func (b *Broker) handOver(ctx context.Context) {
+	if b.peers == nil || b.member == nil {
+		return
+	}
+	select {
+	case <-b.ready:
+	default:
+		return // it never was in service
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	if err := b.member.Shutdown(ctx); err != nil {
+		b.logger.Warn("stopping with partitions that were not handed over", "error", err)
+	}
+}
+
 // Stop takes no more requests, answers those under way until ctx ends, and
 // closes everything. What was acknowledged is durable before it returns.
 func (b *Broker) Stop(ctx context.Context) error {
 	var errs []error
+	b.handOver(ctx)
 	if b.purgatory != nil {
 		b.purgatory.Close()
 	}
@@ -469,6 +641,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	b.cancel()
 	b.work.Wait()
+	if b.sender != nil {
+		b.sender.Close()
+	}
 	if b.reader != nil {
 		errs = append(errs, b.reader.Close())
 	}
@@ -487,6 +662,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	if b.meta != nil {
 		errs = append(errs, b.meta.Close())
+	}
+	if b.peers != nil {
+		errs = append(errs, b.peers.Close())
 	}
 	if b.stopTracing != nil {
 		if err := b.stopTracing(ctx); err != nil {

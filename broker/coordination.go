@@ -38,7 +38,7 @@ func (a *internalAppend) Appended(_ *partition.Append, err error) {
 
 func (l *internalLog) led(index, epoch int32) (*partition.Partition, error) {
 	p := l.table.Get(l.topic, index)
-	if p == nil || p.Epoch() != epoch {
+	if p == nil || !p.Leads() || p.Epoch() != epoch {
 		return nil, fmt.Errorf("%w: topic=%s partition=%d epoch=%d", coordinator.ErrNotLeader, l.topic, index, epoch)
 	}
 	return p, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/objstore"
@@ -19,14 +21,17 @@ import (
 )
 
 // replicas keeps the partitions of this broker in line with the metadata image:
-// it opens what the broker leads, configures it, and drops what is gone. One
-// goroutine calls apply; the rest may be called from any.
+// it opens those of which the broker is a replica, has them lead or follow,
+// configures them, and drops what is gone. One goroutine calls apply; the rest may
+// be called from any.
 type replicas struct {
 	nodeID int32
 	log    *wal.Log
 	table  *partition.Table
 	engine *tiering.Engine
 	groups *group.Coordinator
+	sender *replication.Sender // nil in a cluster of one
+	isr    *isrKeeper
 	now    func() time.Time
 	logger *slog.Logger
 
@@ -72,6 +77,11 @@ func (r *replicas) apply(image *metadata.Image, d metadata.Delta) error {
 	}
 	for _, tp := range d.Ledgers {
 		r.applyLedger(image, wal.ID(tp))
+	}
+	if r.sender != nil {
+		for _, id := range d.Brokers {
+			r.sender.Changed(id)
+		}
 	}
 	return nil
 }
@@ -123,8 +133,7 @@ func (r *replicas) applyTopic(image *metadata.Image, id metadata.ID) error {
 func (r *replicas) dropTopic(id metadata.ID) {
 	for _, p := range r.table.All() {
 		if p.ID().Topic == id {
-			r.resign(p)
-			p.Drop()
+			r.drop(p)
 		}
 	}
 	r.topics.Delete(id)
@@ -134,21 +143,33 @@ func (r *replicas) dropTopic(id metadata.ID) {
 	}
 }
 
-// resign ends the leadership of a partition here.
-func (r *replicas) resign(p *partition.Partition) {
+// drop ends a replica and deletes its local data.
+func (r *replicas) drop(p *partition.Partition) {
 	r.table.Remove(p)
+	r.resign(p)
+	p.Drop()
+}
+
+// resign ends what this broker does as the leader of a partition.
+func (r *replicas) resign(p *partition.Partition) {
+	if !p.Leads() {
+		return
+	}
 	p.Attach(nil)
 	if lease := r.leases[p.ID()]; lease != nil {
 		lease.Close()
 		delete(r.leases, p.ID())
+	}
+	if r.sender != nil {
+		r.sender.Resign(p.ID())
 	}
 	if p.Topic() == api.OffsetsTopic {
 		r.groups.Resigned(p.ID().Partition, p.Epoch())
 	}
 }
 
-// applyPartition opens a partition that this broker leads now, or stops one that
-// it does not lead any more.
+// applyPartition opens a partition of which this broker is a replica, and has it lead or
+// follow; it drops one of which it is none any more.
 func (r *replicas) applyPartition(image *metadata.Image, t *metadata.Topic, index int32) error {
 	state, ok := image.PartitionOf(t, index)
 	if !ok {
@@ -156,43 +177,68 @@ func (r *replicas) applyPartition(image *metadata.Image, t *metadata.Topic, inde
 	}
 	id := wal.ID{Topic: t.ID, Partition: index}
 	p := r.table.GetByID(id)
-	switch {
-	case state.Leader != r.nodeID && p != nil:
-		r.resign(p)
-		p.Stop()
+	if !slices.Contains(state.Replicas, r.nodeID) {
+		if p != nil {
+			r.drop(p)
+		}
 		return nil
-	case state.Leader != r.nodeID:
-		return nil
-	case p != nil:
+	}
+	if p == nil {
+		var err error
+		if p, err = partition.Open(partition.Options{
+			Topic: t.Name, ID: id, Log: r.log, LogStart: state.Ledger.LogStart, Tiered: state.Ledger.Tiered,
+			Settings: r.settings(t.ID), Now: r.now, Logger: r.logger,
+			Restore: func() ([]partition.EpochStart, []byte, error) { return r.restore(id, p.Tiered()) },
+		}); err != nil {
+			return fmt.Errorf("open partition: %w", err)
+		}
+		r.table.Add(p)
+	} else {
 		p.Configure(r.settings(t.ID))
-		if p.Epoch() != state.LeaderEpoch {
-			p.Lead(state.LeaderEpoch)
-			r.elected(p)
-		}
-		r.applyLedger(image, id)
-		if lease := r.leases[id]; lease != nil {
-			lease.Changed()
-		}
-		return nil
 	}
-	p, err := partition.Open(partition.Options{
-		Topic: t.Name, ID: id, Log: r.log, LogStart: state.Ledger.LogStart, Tiered: state.Ledger.Tiered,
-		Epoch: state.LeaderEpoch, Settings: r.settings(t.ID), Now: r.now, Logger: r.logger,
-		Restore: func() ([]partition.EpochStart, []byte, error) { return r.restore(id, state.Ledger.Tiered) },
-	})
-	if err != nil {
-		return fmt.Errorf("open partition: %w", err)
+	if state.Leader == r.nodeID {
+		r.lead(image, t, state, p)
+	} else {
+		r.resign(p)
+		p.Follow(state.LeaderEpoch)
 	}
-	r.table.Add(p)
-	lease := r.engine.Lead(&source{p: p, replicas: r})
-	r.leases[id] = lease
-	p.Attach(lease)
-	r.elected(p)
+	r.applyLedger(image, id)
+	if lease := r.leases[id]; lease != nil {
+		lease.Changed()
+	}
 	return nil
 }
 
-func (r *replicas) elected(p *partition.Partition) {
+// lead takes up the leadership of a partition, or what changed of it.
+func (r *replicas) lead(image *metadata.Image, t *metadata.Topic, state *metadata.Partition, p *partition.Partition) {
+	l := partition.Leadership{
+		Epoch: state.LeaderEpoch, PartitionEpoch: state.PartitionEpoch, ISR: state.ISR,
+		MinISR: policyOf(r.config()).EffectiveMinISR(image, t, state),
+	}
+	for _, b := range state.Replicas {
+		if b != r.nodeID {
+			l.Followers = append(l.Followers, b)
+		}
+	}
+	before, led := p.Epoch(), p.Leads()
+	var elected bool
+	if r.sender != nil {
+		elected = r.sender.Lead(p, l, r.isr)
+	} else {
+		elected = p.Lead(l, nil, nil)
+	}
+	if !elected {
+		return
+	}
+	if r.leases[p.ID()] == nil {
+		lease := r.engine.Lead(&source{p: p, replicas: r})
+		r.leases[p.ID()] = lease
+		p.Attach(lease)
+	}
 	if p.Topic() == api.OffsetsTopic {
+		if led {
+			r.groups.Resigned(p.ID().Partition, before)
+		}
 		r.groups.Elected(p.ID().Partition, p.Epoch())
 	}
 }
@@ -207,9 +253,12 @@ func (r *replicas) applyLedger(image *metadata.Image, id wal.ID) {
 	if !ok {
 		return
 	}
-	before := p.LogStart()
+	before, tiered := p.LogStart(), p.Tiered()
 	p.SetTiered(state.Ledger.Tiered)
 	p.SetLogStart(state.Ledger.LogStart)
+	if p.Tiered() != tiered && !p.Leads() {
+		r.freeLocal(p)
+	}
 	if lease := r.leases[id]; lease != nil && p.LogStart() != before {
 		lease.Changed()
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,9 @@ type produceOp struct {
 	parts     []wire.ProducePartitionResponse // of all topics, in order
 	appends   []partition.Append              // one per part
 	remaining atomic.Int32
-	buf       []byte // the encoded response
+	expiry    *time.Timer  // nil where nothing waits for other brokers
+	holders   atomic.Int32 // the response and the timer: the last of them frees the op
+	buf       []byte       // the encoded response
 	bufs      [1][]byte
 }
 
@@ -63,6 +66,7 @@ func (a *API) produce(r *server.Request) {
 	op.api, op.r, op.req = a, r, req
 	op.prepare()
 	op.remaining.Store(int32(len(op.parts)) + 1)
+	op.holders.Store(1)
 	deadline := r.Received.Add(min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxThrottle))
 	i := 0
 	for t := range req.Topics {
@@ -72,7 +76,40 @@ func (a *API) produce(r *server.Request) {
 			i++
 		}
 	}
+	op.limit()
 	op.decided()
+}
+
+// maxAckWait bounds how long a request waits for acknowledgements, whatever its own
+// time-out: its memory is held until then.
+const maxAckWait = 5 * time.Minute
+
+// limit bounds the time that the request waits for other brokers. What is acknowledged by
+// this disk alone needs none: it does not wait longer than the disk takes.
+func (op *produceOp) limit() {
+	if op.req.Acks != acksAll || op.remaining.Load() == 1 {
+		return
+	}
+	replicated := false
+	for i := range op.appends {
+		replicated = replicated || op.appends[i].Replicated()
+	}
+	if !replicated {
+		return
+	}
+	op.holders.Add(1)
+	wait := min(time.Duration(op.req.TimeoutMillis)*time.Millisecond, maxAckWait) - op.api.now().Sub(op.r.Received)
+	op.expiry = time.AfterFunc(max(wait, 0), op.expire)
+}
+
+var errNotReplicated = fmt.Errorf("%w: the records are on this broker and were not replicated in time", kerr.RequestTimedOut)
+
+// expire ends what is still waiting.
+func (op *produceOp) expire() {
+	for i := range op.appends {
+		op.appends[i].GiveUp(errNotReplicated)
+	}
+	op.letGo()
 }
 
 // prepare shapes the response like the request. The appends must not move once
@@ -108,7 +145,7 @@ func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProduceP
 		err = checkProduce(op.r.Version, op.req, p.Topic(), part.Records)
 	}
 	if err == nil {
-		op.appends[i].Index = i
+		op.appends[i].Index, op.appends[i].Alone = i, op.req.Acks != acksAll
 		err = a.appendWhenRoom(p, &op.appends[i], part.Records, op, deadline)
 	}
 	if err != nil {
@@ -120,7 +157,7 @@ func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProduceP
 // produceTarget finds the partition that a request names.
 func (a *API) produceTarget(version int16, topic *wire.ProduceTopic, index int32) (*partition.Partition, error) {
 	if version >= 13 {
-		if p := a.Partitions.GetByID(wal.ID{Topic: topic.ID, Partition: index}); p != nil {
+		if p := a.Partitions.GetByID(wal.ID{Topic: topic.ID, Partition: index}); leads(p) {
 			return p, nil
 		}
 		if t, ok := a.Metadata.Image().TopicByID(topic.ID); ok {
@@ -128,7 +165,7 @@ func (a *API) produceTarget(version int16, topic *wire.ProduceTopic, index int32
 		}
 		return nil, kerr.UnknownTopicID
 	}
-	if p := a.Partitions.GetBytes(topic.Name, index); p != nil {
+	if p := a.Partitions.GetBytes(topic.Name, index); leads(p) {
 		return p, nil
 	}
 	return nil, kerr.ErrorForCode(a.missing(string(topic.Name), index))
@@ -199,6 +236,18 @@ func (op *produceOp) finishWithoutAck() {
 const keepProduceParts = 1024
 
 func (op *produceOp) free() {
+	if op.expiry != nil && op.expiry.Stop() {
+		op.holders.Add(-1)
+	}
+	op.letGo()
+}
+
+// letGo frees the op when neither its response nor its timer needs it any more.
+func (op *produceOp) letGo() {
+	if op.holders.Add(-1) != 0 {
+		return
+	}
+	op.expiry = nil
 	op.req.Release()
 	clear(op.appends)
 	op.r, op.req, op.api = nil, nil, nil

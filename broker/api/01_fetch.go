@@ -22,6 +22,10 @@ const coldReadTimeout = 20 * time.Second
 // topicIDsSince is the first version of Fetch that names topics by id.
 const topicIDsSince = 13
 
+// followersSince is the first version of Fetch whose clients may read from a follower
+// (KIP-392).
+const followersSince = 11
+
 // fetchOp is one fetch request under way. One goroutine has it at a time: the
 // connection's, then that of the purgatory, then the connection's writer.
 type fetchOp struct {
@@ -168,6 +172,9 @@ func (op *fetchOp) find() {
 			part.p = op.api.Partitions.GetByID(part.id)
 		} else if part.p = op.api.Partitions.Get(part.topic, part.id.Partition); part.p != nil {
 			part.id = part.p.ID()
+		}
+		if part.p != nil && !part.p.Leads() && op.r.Version < followersSince {
+			part.p = nil // its client knows leaders only
 		}
 	}
 }

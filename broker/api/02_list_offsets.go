@@ -96,7 +96,7 @@ func duplicatePartitions(req *kmsg.ListOffsetsRequest) map[topicPartition]bool {
 
 func (a *API) listOffset(ctx context.Context, topic string, p *kmsg.ListOffsetsRequestTopicPartition, isolation partition.Isolation, version int16, rp *kmsg.ListOffsetsResponseTopicPartition) {
 	led := a.Partitions.Get(topic, p.Partition)
-	if led == nil {
+	if !leads(led) {
 		rp.ErrorCode = a.missing(topic, p.Partition)
 		return
 	}
@@ -109,6 +109,13 @@ func (a *API) listOffset(ctx context.Context, topic string, p *kmsg.ListOffsetsR
 		return
 	}
 	found, err := a.offsetFor(ctx, led, p.Timestamp, isolation)
+	if errors.Is(err, errNotYetKnown) {
+		rp.ErrorCode = kerr.OffsetNotAvailable.Code
+		if version < 5 {
+			rp.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+		return
+	}
 	if err != nil {
 		rp.ErrorCode = errorCode(err)
 		a.logger.Warn("offset look-up failed", "topic", topic, "partition", p.Partition, "timestamp", p.Timestamp, "error", err)
@@ -120,10 +127,19 @@ func (a *API) listOffset(ctx context.Context, topic string, p *kmsg.ListOffsetsR
 // none is the answer when no record matches.
 var none = partition.TimeOffset{Offset: -1, Timestamp: -1, Epoch: -1}
 
+// errNotYetKnown says that a new leader does not know yet how far the log is committed: it
+// could answer less than an older leader has (KIP-207).
+var errNotYetKnown = errors.New("the high watermark is not known yet")
+
 // offsetFor finds what a timestamp asks for.
 func (a *API) offsetFor(ctx context.Context, p *partition.Partition, timestamp int64, isolation partition.Isolation) (partition.TimeOffset, error) {
 	at := func(offset int64) partition.TimeOffset {
 		return partition.TimeOffset{Offset: offset, Timestamp: -1, Epoch: p.EpochAt(offset)}
+	}
+	if timestamp == latestTimestamp || timestamp == maxTimestamp || timestamp >= 0 {
+		if _, reached := p.Begun(); !reached {
+			return none, errNotYetKnown
+		}
 	}
 	switch timestamp {
 	case latestTimestamp:

@@ -49,7 +49,7 @@ func deleteRecords(c *Call) kmsg.Response {
 // is then.
 func (a *API) deleteBelow(ctx context.Context, topic string, index int32, offset int64) (int64, error) {
 	p := a.Partitions.Get(topic, index)
-	if p == nil {
+	if !leads(p) {
 		return 0, kerr.ErrorForCode(a.missing(topic, index))
 	}
 	if internalTopic(topic) {

@@ -3,6 +3,8 @@ package api
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/partition"
 )
 
 // offsetForLeaderEpoch answers OffsetForLeaderEpoch (KIP-320): where an epoch
@@ -26,7 +28,7 @@ func (a *API) epochEnd(topic string, p kmsg.OffsetForLeaderEpochRequestTopicPart
 	rp.Partition = p.Partition
 	rp.LeaderEpoch, rp.EndOffset = -1, -1
 	led := a.Partitions.Get(topic, p.Partition)
-	if led == nil {
+	if !leads(led) {
 		rp.ErrorCode = a.missing(topic, p.Partition)
 		return rp
 	}
@@ -40,6 +42,9 @@ func (a *API) epochEnd(topic string, p kmsg.OffsetForLeaderEpochRequestTopicPart
 	rp.LeaderEpoch, rp.EndOffset = led.EndOfEpoch(p.LeaderEpoch)
 	return rp
 }
+
+// leads reports whether this broker leads a partition, nil being one that it does not have.
+func leads(p *partition.Partition) bool { return p != nil && p.Leads() }
 
 // missing says why this broker does not serve a partition: it does not exist, or
 // another broker leads it.

@@ -23,6 +23,7 @@ var codes = []struct {
 }{
 	{partition.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{partition.ErrStopped, kerr.NotLeaderForPartition},
+	{partition.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
 	{partition.ErrFencedEpoch, kerr.FencedLeaderEpoch},
 	{partition.ErrUnknownEpoch, kerr.UnknownLeaderEpoch},
 	{partition.ErrTooLarge, kerr.MessageTooLarge},

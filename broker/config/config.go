@@ -11,6 +11,11 @@ type Config struct {
 	DataDir      string   `key:"data.dir"`
 	ClusterSeeds []string `key:"cluster.seeds"`
 
+	ControllerVoters          int32         `key:"controller.voters"`
+	ControllerElectionTimeout time.Duration `key:"controller.quorum.election.timeout.ms"`
+	BrokerSessionTimeout      time.Duration `key:"broker.session.timeout.ms"`
+	BrokerHeartbeatInterval   time.Duration `key:"broker.heartbeat.interval.ms"`
+
 	// Listeners and Advertised have the same length and order.
 	Listeners              []Listener
 	Advertised             []Listener
@@ -71,6 +76,7 @@ type Config struct {
 	ReplicaLagTimeMax        time.Duration `key:"replica.lag.time.max.ms"`
 	AutoLeaderRebalance      bool          `key:"auto.leader.rebalance.enable"`
 	LeaderImbalanceCheck     time.Duration `key:"leader.imbalance.check.interval.seconds"`
+	AutoBalance              bool          `key:"auto.balance.enable"`
 
 	LoggingLevel  string `key:"logging.level"`
 	LoggingFormat string `key:"logging.format"`

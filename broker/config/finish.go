@@ -19,8 +19,11 @@ func (c *Config) finish() Errors {
 	if _, ok := c.values["node.id"]; !ok {
 		refuse("node.id", "it must be given when cluster.seeds is")
 	}
-	if len(c.ClusterSeeds) > 0 {
-		refuse("cluster.seeds", "this release runs clusters of one broker; leave it empty")
+	if v := c.values["object.store"]; len(c.ClusterSeeds) > 0 && v.source == SourceDefault {
+		refuse("object.store", "it must be given when cluster.seeds is: all brokers of a cluster share one bucket")
+	}
+	if c.BrokerHeartbeatInterval > c.BrokerSessionTimeout/2 {
+		refuse("broker.heartbeat.interval.ms", "it must not exceed half of broker.session.timeout.ms")
 	}
 	c.listen(refuse)
 

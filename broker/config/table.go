@@ -50,8 +50,16 @@ var nodeSettings = []Setting{
 		Doc: "The rack or availability zone of this broker. Replicas are spread over racks."},
 	{Key: "data.dir", Type: String, Allowed: Allowed{Text: "a directory"},
 		Doc: "Where the WAL, the Raft log and the disk cache lie. The command server refuses to start without it."},
-	{Key: "cluster.seeds", Type: List, Allowed: orEmpty(parsed("HOST:PORT, separated by commas", hostPortList), "a cluster of one"), Later: true,
-		Doc: "The internal addresses (rpc.advertised) of the first controllers. This release runs clusters of one broker and refuses to start with any."},
+	{Key: "cluster.seeds", Type: List, Allowed: orEmpty(parsed("HOST:PORT, separated by commas", hostPortList), "a cluster of one"),
+		Doc: "The internal addresses (rpc.advertised) of the first brokers, the same list in the same order on each of them. A broker without data asks them: when there is a cluster it joins, else those that are listed make one."},
+	{Key: "controller.voters", Type: Int, Default: "3", Allowed: oneOf("1", "3", "5", "7"),
+		Doc: "How many brokers vote on the metadata, the same on each. A majority of them must be up for anything to change. Others take the place of a voter that is gone for good."},
+	{Key: "controller.quorum.election.timeout.ms", Type: Int, Default: "500", Allowed: between(50, 60_000),
+		Doc: "A voter that hears nothing from the controller for so long stands for election. The death of the controller's process is noticed at once."},
+	{Key: "broker.session.timeout.ms", Type: Int, Default: "3000", Allowed: between(100, 600_000),
+		Doc: "A broker from which the controller hears nothing for so long is taken out of service, and others lead what it led. The death of a broker's process is noticed at once."},
+	{Key: "broker.heartbeat.interval.ms", Type: Int, Default: "500", Allowed: between(10, 60_000),
+		Doc: "How often a broker tells the controller that it is there."},
 }
 
 var listenerSettings = []Setting{
@@ -64,9 +72,9 @@ var listenerSettings = []Setting{
 	{Key: "listener.security.protocol.map", Type: List, Default: "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
 		Allowed: parsed("NAME:PROTOCOL, separated by commas; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", parseProtocolMap),
 		Doc:     "The security protocol of each listener name. This release serves PLAINTEXT and refuses to start with a listener of another protocol."},
-	{Key: "rpc.listener", Type: String, Default: "127.0.0.1:9093", Allowed: parsed("HOST:PORT", hostPort), Later: true,
-		Doc: "Where the other brokers of the cluster connect, for replication and Raft."},
-	{Key: "rpc.advertised", Type: String, Allowed: orEmpty(parsed("HOST:PORT", hostPort), "the same as rpc.listener"), Later: true,
+	{Key: "rpc.listener", Type: String, Default: "127.0.0.1:9093", Allowed: parsed("HOST:PORT", hostPort),
+		Doc: "Where the other brokers of the cluster connect, for replication and Raft. It is not opened in a cluster of one."},
+	{Key: "rpc.advertised", Type: String, Allowed: orEmpty(parsed("HOST:PORT", hostPort), "the same as rpc.listener"),
 		Doc: "What the other brokers are told to connect to."},
 	{Key: "http.listener", Type: String, Default: "127.0.0.1:8080", Allowed: parsed("HOST:PORT", hostPort),
 		Doc: "Where /metrics, /healthz, /readyz and the admin API are served. On a loopback address also /debug/pprof."},
@@ -125,7 +133,7 @@ var tierSettings = []Setting{
 			}
 			return (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, "objects"))}).String()
 		},
-		Doc: "The bucket. Credentials come from the AWS standard chain (environment, shared config, web identity, instance role), never from this URL."},
+		Doc: "The bucket, the same for all brokers of a cluster, where it must be given. Credentials come from the AWS standard chain (environment, shared config, web identity, instance role), never from this URL."},
 	{Key: "tier.roll.bytes", Type: Long, Default: fmt.Sprint(64 * mib), Allowed: between(64*kib, 2*gib), Update: ClusterWide,
 		Doc: "A partition's tail is uploaded when it has this many bytes."},
 	{Key: "tier.roll.ms", Type: Long, Default: "60000", Allowed: between(100, 86400000), Update: ClusterWide,
@@ -206,12 +214,14 @@ func internalReplicas(_ Machine, get func(string) string) string {
 var replicationSettings = []Setting{
 	{Key: "default.replication.factor", Type: Int, Default: "1", Allowed: between(1, 127),
 		Doc: "The replicas of a topic that is created without saying how many."},
-	{Key: "replica.lag.time.max.ms", Type: Long, Default: "30000", Allowed: between(100, maxLong), Later: true,
+	{Key: "replica.lag.time.max.ms", Type: Long, Default: "30000", Allowed: between(100, maxLong),
 		Doc: "A follower that did not reach the leader's end for so long leaves the ISR."},
-	{Key: "auto.leader.rebalance.enable", Type: Bool, Default: "true", Later: true,
+	{Key: "auto.leader.rebalance.enable", Type: Bool, Default: "true",
 		Doc: "Give leadership back to preferred leaders in the background."},
-	{Key: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Allowed: between(1, 86400*365), Later: true,
+	{Key: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Allowed: between(1, 86400*365),
 		Doc: "How often the balance of leadership is looked at."},
+	{Key: "auto.balance.enable", Type: Bool, Default: "true",
+		Doc: "Move replicas where brokers come or go, until all have about as many and as much. Only what is not in the object store is copied."},
 }
 
 var loggingSettings = []Setting{
