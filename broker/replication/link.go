@@ -123,11 +123,10 @@ func (l *link) run() {
 		}
 		conn, err := l.dial()
 		if err == nil {
-			began := time.Now()
 			s := newSession(l, conn)
 			known, err = s.run(known)
 			l.s.m.links.Dec()
-			if time.Since(began) > maxPause {
+			if s.useful.Load() {
 				pause = firstPause
 			}
 		}
@@ -188,6 +187,7 @@ type session struct {
 
 	inflight atomic.Int64 // bytes sent and not acknowledged
 	full     atomic.Bool  // the writer waits for room in the window
+	useful   atomic.Bool  // something was acknowledged
 
 	mu    sync.Mutex // guards what follows
 	slots map[uint32]*feed
@@ -563,6 +563,7 @@ func (s *session) acked(a pair) {
 	}
 	f.sent = append(f.sent[:0], f.sent[n:]...)
 	s.mu.Unlock()
+	s.useful.Store(true)
 	f.p.Acked(f.epoch, s.l.broker, a.offset)
 }
 
