@@ -9,7 +9,8 @@
 //
 //   - An append that completed without error under SyncAlways survives any crash. Appends of one partition survive as a
 //     prefix of their order; so do its states, truncations and its drop, which are frames in the same order.
-//   - A reader sees only durable frames, and never one that was truncated.
+//   - A reader sees only durable frames, and never one that was truncated. Who asks for it (ReadAhead) gets those on their
+//     way to the disk, to make them durable elsewhere meanwhile.
 //   - A failed write or sync is final. Everything queued and everything later fails with ErrFatal, Options.OnFatal is
 //     called once, and nothing is tried again: after a failed fsync the kernel may have dropped the pages, and a second one
 //     that succeeds would prove nothing.

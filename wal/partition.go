@@ -6,6 +6,7 @@ import (
 	"math"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidelinehq/tideline/internal/record"
 )
@@ -33,6 +34,15 @@ type Partition struct {
 	sealed  []seen // sealed files that hold frames of ours, oldest first, thinned; see note
 	total   int64  // bytes of batches that ever became durable, less those that truncations in memory cut off
 	kills   []kill // truncations that sealed files must honour, oldest first, keep rising
+	laid    []laid // frames in groups that are being written, oldest first; noted while eager
+
+	eager atomic.Bool // ReadAhead is wanted
+}
+
+// laid is a frame that the writer has placed and that is not durable yet.
+type laid struct {
+	sequence uint64 // of the file
+	e        entry
 }
 
 // run is a partition's index in one file that is not sealed.
@@ -82,6 +92,12 @@ type Completion interface {
 	// of the log. It must not block. The Append and its Batches are the caller's again. An error is ErrFatal or
 	// ErrClosed: whether the bytes are in the log is then unknown until it is opened again.
 	AppendDone(a *Append, err error)
+}
+
+// Ahead is a Completion that is told, too, when ReadAhead can give what was appended. It is called on the goroutine that writes,
+// before AppendDone, and must not block.
+type Ahead interface {
+	AppendLaid(a *Append)
 }
 
 // Append is a request to append; it may be used again after AppendDone.
@@ -296,9 +312,44 @@ func (p *Partition) Drop() {
 	l.free.kick()
 }
 
+// SetEager says whether ReadAhead is wanted: it costs a few bytes for each frame under way.
+func (p *Partition) SetEager(on bool) {
+	p.eager.Store(on)
+	if on {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.laid = nil
+}
+
+// lay notes a frame that the writer has placed. It reports whether somebody reads ahead.
+func (p *Partition) lay(sequence uint64, e entry) bool {
+	if !p.eager.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.laid = append(p.laid, laid{sequence, e})
+	return true
+}
+
+// AheadEnd is the end of what ReadAhead can give, or the durable end if that is greater.
+func (p *Partition) AheadEnd() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.laid); n > 0 {
+		return max(p.end, p.laid[n-1].e.end())
+	}
+	return p.end
+}
+
 // publish makes a durable batch frame readable.
 func (p *Partition) publish(f *file, e entry) {
 	p.mu.Lock()
+	if len(p.laid) > 0 && p.laid[0].e.base <= e.base {
+		p.laid = append(p.laid[:0], p.laid[1:]...)
+	}
 	if n := len(p.runs); n > 0 && p.runs[n-1].file == f {
 		p.runs[n-1].entries = append(p.runs[n-1].entries, e)
 	} else {

@@ -112,6 +112,49 @@ func (p *Partition) Read(offset, limit int64, maxBytes int, atLeastOne bool) (*C
 	return c, nil
 }
 
+// ReadAhead returns whole batches from offset on that are being written and are not durable yet, at most maxBytes of them or
+// one frame, from the memory that goes to the disk: for replicas that make them durable elsewhere meanwhile. It is nil when
+// there are none, when offset is not where a frame begins, and when the memory has been given to newer ones; then they are
+// durable in a moment.
+func (p *Partition) ReadAhead(offset int64, maxBytes int) *Chunk {
+	var room [32]laid
+	want := room[:0]
+	p.mu.Lock()
+	for i, next := 0, offset; i < len(p.laid) && len(want) < cap(want); i++ {
+		x := p.laid[i]
+		if x.e.base < next {
+			continue
+		}
+		if x.e.base != next || len(want) > 0 && int(x.e.length) > maxBytes {
+			break
+		}
+		want = append(want, x)
+		next = x.e.end()
+		maxBytes -= int(x.e.length)
+	}
+	p.mu.Unlock()
+	if len(want) == 0 {
+		return nil
+	}
+	c := chunks.Get().(*Chunk)
+	c.Base, c.NextOffset = offset, offset
+	for _, x := range want {
+		b, s := p.log.tail.find(x.sequence, int64(x.e.position)+frameHeaderSize, int(x.e.length))
+		if s == nil {
+			break
+		}
+		c.keep(s)
+		c.Buffers = append(c.Buffers, b)
+		c.Bytes += len(b)
+		c.NextOffset = x.e.end()
+	}
+	if c.Bytes == 0 {
+		c.Release()
+		return nil
+	}
+	return c
+}
+
 var readings = sync.Pool{New: func() any { return new(reading) }}
 
 // reading is the state of one Read.
@@ -163,7 +206,7 @@ func (r *reading) run() error {
 				return err
 			}
 			r.p.log.m.tailHits.Inc()
-			r.keepSlab(s)
+			r.c.keep(s)
 			r.add(e, b)
 		} else {
 			r.file = f
@@ -186,13 +229,13 @@ func (r *reading) flushOr(err error) error {
 	return err
 }
 
-// keepSlab holds each slab once.
-func (r *reading) keepSlab(s *slab) {
-	if n := len(r.c.slabs); n > 0 && r.c.slabs[n-1] == s {
+// keep holds each slab once.
+func (c *Chunk) keep(s *slab) {
+	if n := len(c.slabs); n > 0 && c.slabs[n-1] == s {
 		s.release()
 		return
 	}
-	r.c.slabs = append(r.c.slabs, s)
+	c.slabs = append(c.slabs, s)
 }
 
 // flush reads the wanted frames from disk, neighbours together.

@@ -226,6 +226,11 @@ func (w *writer) lay(g *group, o *op) (fit, done bool) {
 			o.payload = o.payload[pc.n:]
 			last := len(o.payload) == 0
 			g.placed = append(g.placed, placed{o, e, last})
+			if p.lay(w.file.sequence(), e) && last {
+				if ahead, ok := o.append.Done.(Ahead); ok {
+					ahead.AppendLaid(o.append)
+				}
+			}
 			if last {
 				return true, true
 			}

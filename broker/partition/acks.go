@@ -107,6 +107,13 @@ func (a *Append) AppendDone(_ *wal.Append, err error) {
 	}
 }
 
+// AppendLaid implements wal.Ahead: followers need not wait for this disk.
+func (a *Append) AppendLaid(*wal.Append) {
+	a.p.acks.Lock()
+	defer a.p.acks.Unlock()
+	a.p.feed()
+}
+
 // settle moves the high watermark as far as it may go, and returns the appends that
 // are acknowledged by that. The caller holds the acks mutex.
 func (p *Partition) settle() *Append {

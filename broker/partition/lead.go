@@ -111,6 +111,7 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 	}
 	p.acks.lead, p.acks.feeder = now, feeder
 	p.replicated.Store(len(l.Followers) > 0)
+	p.log.SetEager(len(l.Followers) > 0)
 	p.epoch.Store(l.Epoch)
 	p.leads.Store(true)
 	told := p.settle()
@@ -126,6 +127,7 @@ func (p *Partition) demote() *Append {
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.acks.lead, p.acks.feeder = nil, nil
+	p.log.SetEager(false)
 	p.acks.leaderHW = p.highWater.Load()
 	told := p.giveUpAll(ErrStopped)
 	p.wakeWaiters()

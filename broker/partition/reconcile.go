@@ -72,11 +72,20 @@ func (e epochs) common(end int64, h History) (int64, bool) {
 }
 
 // ReplicaLacks reports whether there is anything for a follower from offset on.
-func (p *Partition) ReplicaLacks(offset int64) bool { return offset < min(p.log.End(), p.end.Load()) }
+func (p *Partition) ReplicaLacks(offset int64) bool { return offset < p.log.AheadEnd() }
 
-// ReadReplica returns batches of the local log for a follower, from offset to the
-// durable end, whether or not they are committed. wal.ErrBelowStart and
-// *wal.CorruptError mean that this disk does not have them.
+// ReadReplica returns batches for a follower, from offset on, whether or not they are
+// committed: from the local log, or from the memory that is just being written to it. It
+// is nil when there is nothing yet. wal.ErrBelowStart and *wal.CorruptError mean that this
+// disk does not have them.
 func (p *Partition) ReadReplica(offset int64, maxBytes int) (*wal.Chunk, error) {
+	if offset >= p.log.End() {
+		if ahead := p.log.ReadAhead(offset, maxBytes); ahead != nil {
+			return ahead, nil
+		}
+	}
+	if offset >= p.log.End() {
+		return nil, nil
+	}
 	return p.log.Read(offset, p.end.Load(), maxBytes, true)
 }

@@ -414,6 +414,9 @@ func (s *session) send(f *feed, high int64) error {
 	if err != nil {
 		return s.unreadable(f, err)
 	}
+	if chunk == nil {
+		return nil // it is queued again when there is something
+	}
 	if chunk.Bytes == 0 {
 		chunk.Release()
 		return nil
