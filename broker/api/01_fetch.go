@@ -351,7 +351,7 @@ func (s *fetchSession) told(part *fetchPart, version int16) bool {
 	if p == nil {
 		return true
 	}
-	news := part.bytes > 0 || part.resp.ErrorCode != 0 || part.resp.DivergingEpoch != nil ||
+	news := part.bytes > 0 || part.resp.ErrorCode != 0 || part.resp.PreferredReadReplica >= 0 || part.resp.DivergingEpoch != nil ||
 		part.resp.HighWatermark != p.sentHW || part.resp.LogStartOffset != p.sentLogStart
 	p.sentHW, p.sentLogStart = part.resp.HighWatermark, part.resp.LogStartOffset
 	if part.resp.ErrorCode != 0 || part.resp.DivergingEpoch != nil {

@@ -94,6 +94,10 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 			return true
 		}
 	}
+	if id := op.nearest(part); id >= 0 && part.p.CheckOffset(part.offset) == nil {
+		part.resp.PreferredReadReplica = id
+		return true
+	}
 	if budget <= 0 && !first {
 		if err := part.p.CheckOffset(part.offset); err != nil {
 			part.fail(errorCode(err))

@@ -76,6 +76,7 @@ type Config struct {
 	ReplicaLagTimeMax        time.Duration `key:"replica.lag.time.max.ms"`
 	AutoLeaderRebalance      bool          `key:"auto.leader.rebalance.enable"`
 	LeaderImbalanceCheck     time.Duration `key:"leader.imbalance.check.interval.seconds"`
+	ReplicaSelector          string        `key:"replica.selector.class"` // empty: leaders only
 	AutoBalance              bool          `key:"auto.balance.enable"`
 
 	LoggingLevel  string `key:"logging.level"`

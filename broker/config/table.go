@@ -14,6 +14,9 @@ const (
 	gib     = 1 << 30
 	maxInt  = math.MaxInt32
 	maxLong = math.MaxInt64
+
+	// rackAware is the name of the selector in Kafka's own code; clusters are configured with it.
+	rackAware = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 )
 
 // groups is the table, in the order of the documentation.
@@ -220,6 +223,8 @@ var replicationSettings = []Setting{
 		Doc: "Give leadership back to preferred leaders in the background."},
 	{Key: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Allowed: between(1, 86400*365),
 		Doc: "How often the balance of leadership is looked at."},
+	{Key: "replica.selector.class", Type: String, Default: rackAware, Allowed: orEmpty(oneOf(rackAware), "leaders only"),
+		Doc: "Which replica a consumer that names its rack (client.rack) reads from: one in sync in the same rack, or only the leader."},
 	{Key: "auto.balance.enable", Type: Bool, Default: "true",
 		Doc: "Move replicas where brokers come or go, until all have about as many and as much. Only what is not in the object store is copied."},
 }

@@ -289,6 +289,21 @@ func (p *Partition) Refused(w *Wish) {
 	tell(told, nil)
 }
 
+// InSync returns the followers in the ISR that have the record before offset, and with it all
+// below: they can serve a consumer from there.
+func (p *Partition) InSync(offset int64) (brokers []int32) {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	if l := p.acks.lead; l != nil {
+		for i := range l.followers {
+			if f := &l.followers[i]; f.end >= offset && slices.Contains(l.isr, f.broker) {
+				brokers = append(brokers, f.broker)
+			}
+		}
+	}
+	return brokers
+}
+
 // Begun returns the log end when the current leader epoch began, and whether the high
 // watermark has reached it: before, this leader may know less of what is committed
 // than an older one has told (KIP-207).
