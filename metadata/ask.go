@@ -130,7 +130,7 @@ func (s *Store) askOnce(ctx context.Context, typ uint16, request []byte, own fun
 		for _, r := range s.askAll(ctx, round, asked, typ, request) {
 			var refused *peer.RefusedError
 			switch {
-			case errors.As(r.err, &refused) && refused.Final:
+			case errors.As(r.err, &refused) && refused.Final && s.isSeed(r.address): // other addresses may have changed hands
 				return groupAnswer{}, "", fmt.Errorf("%w: address=%s: %w", ErrRefused, r.address, r.err)
 			case r.err != nil:
 				if reason == "nobody answers" {
@@ -168,6 +168,10 @@ func (s *Store) whoMayKnow() []string {
 		out = append(out, s.seeds.Addresses...)
 	}
 	return out
+}
+
+func (s *Store) isSeed(address string) bool {
+	return s.seeds != nil && slices.Contains(s.seeds.Addresses, address)
 }
 
 // reply is what came back from one address.

@@ -81,14 +81,25 @@ func (s *Store) enter(ctx context.Context, o *Options) error {
 
 // announce tells the group where this member is, once after its start: the address may be another than it was, and who was removed while
 // it was away becomes a member again.
-func (s *Store) announce(fatal func(error)) {
+func (s *Store) announce() {
 	_, err := s.join(s.ctx, false)
+	s.announced <- err
+}
+
+// compare looks whether the seeds are those of this member's cluster. Its group may be there without them, so that nothing else would tell
+// that the settings or the directory are wrong. Seeds that do not answer do not matter.
+func (s *Store) compare(fatal func(error)) {
+	answers, err := s.seeds.ask(s.ctx)
+	for i, a := range answers {
+		if known := s.knownCluster(); err == nil && a != nil && a.cluster != "" && known != "" && a.cluster != known {
+			err = fmt.Errorf("%w: the seed %s belongs to cluster %s, this broker to %s: check cluster.seeds and data.dir", ErrRefused, s.seeds.Addresses[i], a.cluster, known)
+		}
+	}
 	if err == nil || s.ctx.Err() != nil {
 		return
 	}
-	err = fmt.Errorf("member of the metadata group: %w", err)
-	s.logger.Error("the metadata group refuses this broker", "error", err)
-	s.refused <- err
+	s.announced <- err // if Open is not done yet
+	s.logger.Error("cluster.seeds are not those of this broker", "error", err)
 	if fatal != nil {
 		go fatal(err) // it may close the store, which waits for this
 	}

@@ -177,6 +177,21 @@ func TestMemberComesBack(t *testing.T) {
 	}
 }
 
+// Two members come back with each other's address.
+func TestSwappedAddresses(t *testing.T) {
+	all := seeded(t, 5)
+	a, b := all[3], all[4]
+	a.cut(t)
+	b.cut(t)
+	a.address, b.address = b.address, a.address
+	a.options.Advertise, b.options.Advertise = a.address, b.address
+	var started sync.WaitGroup
+	started.Go(func() { a.start(t) })
+	started.Go(func() { b.start(t) })
+	started.Wait()
+	wantMembers(t, all, asMembers(all[:3]...), asMembers(a, b))
+}
+
 // The leader answers a broker that repeats itself as it did before, and refuses who it can not be.
 func TestAdmit(t *testing.T) {
 	leader := seeded(t, 1)[0]
@@ -253,9 +268,21 @@ func TestOpenRefused(t *testing.T) {
 	}
 	stays.cut(t)
 	stays.options.Seeds = &Seeds{Addresses: []string{there.address}}
-	if err := stays.tryStart(testContext(t), t); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "cluster.seeds") {
+	fatal := make(chan error, 1)
+	stays.options.OnFatal = func(err error) { fatal <- err }
+	err := stays.tryStart(testContext(t), t)
+	if err == nil { // its group is there, and was faster than the seeds
+		err = <-fatal
+		stays.cut(t)
+	}
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "cluster.seeds") {
 		t.Errorf("with the seeds of another cluster: %v", err)
 	}
+	here.cut(t)
+	if err := stays.tryStart(testContext(t), t); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "cluster.seeds") {
+		t.Errorf("with the seeds of another cluster alone: %v", err)
+	}
+	here.start(t)
 	stays.options.NodeID = 3
 	if err := stays.tryStart(testContext(t), t); !errors.Is(err, ErrIdentity) || !strings.Contains(err.Error(), "data.dir") {
 		t.Errorf("with the directory of node 2: %v", err)
@@ -335,4 +362,27 @@ func FuzzJoin(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The group dials members, not addresses: who has the address of another would acknowledge for both.
+func TestGroupDialsTheMember(t *testing.T) {
+	m := seeded(t, 1)[0]
+	other := peer.New(peer.Options{Node: 7, Incarnation: [16]byte{7}})
+	defer func() {
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	stream := groupStream{other.Stream(peer.Raft)}
+	if c, err := stream.Dial(quorum.Member{ID: "1", Address: m.address}, 5*time.Second); err != nil {
+		t.Error(err)
+	} else if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := stream.Dial(quorum.Member{ID: "2", Address: m.address}, 5*time.Second); !errors.Is(err, peer.ErrRefused) {
+		t.Error(err)
+	}
+	if _, err := stream.Dial(quorum.Member{ID: "x", Address: m.address}, 5*time.Second); err == nil {
+		t.Error("a member that is no node")
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,7 +75,7 @@ type Store struct {
 	advertise string   // this member's address
 	had       identity // of the directory, when it was opened
 	changes   memberChanges
-	refused   chan error // capacity 1: why the group does not want this member
+	announced chan error // capacity 2, of announce and compare: the group knows where this member is, or does not want it
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -105,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		logger: o.Logger, metrics: newMetrics(), node: o.NodeID, unreg: func() {}, had: had, advertise: o.Advertise,
-		changes: newMemberChanges(), refused: make(chan error, 1),
+		changes: newMemberChanges(), announced: make(chan error, 2),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.relay = relay{peers: o.Peers, session: mathrand.Uint64(), waiting: make(map[uint64]struct{}), senders: make(map[int32]*relayNode)}
@@ -125,7 +126,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Peers.Register(JoinRequest, s.serveJoin)
 	}
 	if o.Seeds != nil {
-		s.work.Go(func() { s.announce(o.OnFatal) })
+		s.work.Go(s.announce)
+		s.work.Go(func() { s.compare(o.OnFatal) })
 	}
 	if err := s.ready(ctx, &o); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -193,13 +195,25 @@ func (s *Store) introduce(ctx context.Context, o *Options) error {
 	return s.enter(ctx, o)
 }
 
+// groupStream carries the group's connections over the internal port.
+type groupStream struct{ *peer.Stream }
+
+// Dial implements quorum.StreamLayer. Who answers at the address as another node is refused.
+func (s groupStream) Dial(m quorum.Member, timeout time.Duration) (net.Conn, error) {
+	node, ok := nodeOf(m.ID)
+	if !ok {
+		return nil, fmt.Errorf("dial a member of the metadata group: it is no node: id=%q", m.ID)
+	}
+	return s.Stream.Dial(m.Address, node, timeout)
+}
+
 func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 	if o.Log != nil {
 		return o.Log(m)
 	}
 	var stream quorum.StreamLayer
 	if o.Peers != nil {
-		stream = o.Peers.Stream(peer.Raft)
+		stream = groupStream{o.Peers.Stream(peer.Raft)}
 	}
 	log, err := quorum.Open(quorum.Options{
 		Dir: o.raftDir(), ID: MemberID(o.NodeID),
@@ -216,7 +230,7 @@ func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
 
 // ready waits until the image is usable and verifies whose it is.
 func (s *Store) ready(ctx context.Context, o *Options) error {
-	alone := s.alone()
+	alone, expected := s.alone(), o.Seeds == nil
 	for caughtUp := false; ; {
 		changed := s.log.LeaderChanges()
 		image, advanced, err := s.machine.next()
@@ -226,10 +240,10 @@ func (s *Store) ready(ctx context.Context, o *Options) error {
 		if h := s.machine.halted.Load(); h != nil {
 			return h.err
 		}
-		if image.ClusterID() != "" && (caughtUp || !alone) {
+		if image.ClusterID() != "" && (caughtUp || !alone) && expected {
 			return s.settle(o, image.ClusterID())
 		}
-		if s.log.IsLeader() {
+		if s.log.IsLeader() && !caughtUp {
 			err := s.lead(ctx, o)
 			caughtUp = err == nil
 			if err == nil {
@@ -242,8 +256,11 @@ func (s *Store) ready(ctx context.Context, o *Options) error {
 		select {
 		case <-changed:
 		case <-advanced:
-		case err := <-s.refused:
-			return fmt.Errorf("open metadata: %w", err)
+		case err := <-s.announced:
+			if err != nil {
+				return fmt.Errorf("open metadata: %w", err)
+			}
+			expected = true
 		case <-ctx.Done():
 			return fmt.Errorf("open metadata: waiting for a leader and the cluster id: %w", ctx.Err())
 		}

@@ -234,7 +234,7 @@ func TestStream(t *testing.T) {
 		}
 		accepted <- c
 	}()
-	out, err := here.Dial(there.Addr().String(), 5*time.Second)
+	out, err := here.Dial(there.Addr().String(), 2, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

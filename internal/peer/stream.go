@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Stream is one kind of connections as a net.Listener with a dialer, for parts that bring a protocol of their own. It satisfies
-// metadata/quorum.StreamLayer.
+// Stream is one kind of connections as a net.Listener with a dialer, for parts that bring a protocol of their own.
 type Stream struct {
 	host   *Host
 	kind   Kind
@@ -74,11 +73,11 @@ func (s *Stream) Close() error {
 // Addr implements net.Listener.
 func (s *Stream) Addr() net.Addr { return s.host.Addr() }
 
-// Dial opens a connection of the stream's kind to whatever broker is at an address.
-func (s *Stream) Dial(address string, timeout time.Duration) (net.Conn, error) {
+// Dial opens a connection of the stream's kind to the broker to, or to AnyNode, at an address.
+func (s *Stream) Dial(address string, to int32, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(s.host.ctx, timeout)
 	defer cancel()
-	c, err := s.host.Dial(ctx, address, AnyNode, s.kind)
+	c, err := s.host.Dial(ctx, address, to, s.kind)
 	if err != nil {
 		return nil, err
 	}

@@ -202,11 +202,13 @@ func (l *Raft) start(o Options) error {
 	}
 	snaps := &snapshots{SnapshotStore: files, log: l.store}
 
+	var network *transport
 	if o.Stream != nil {
-		l.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		network = &transport{closing: l.closing, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream:  raftStream{StreamLayer: o.Stream, advertised: address(o.Advertise)},
 			MaxPool: 3, Timeout: 10 * o.HeartbeatTimeout, Logger: logger,
-		})
+		})}
+		l.transport = network
 	} else {
 		_, local := raft.NewInmemTransport(raft.ServerAddress(o.Advertise))
 		local.Connect(local.LocalAddr(), local)
@@ -234,6 +236,9 @@ func (l *Raft) start(o Options) error {
 	}
 	if l.raft, err = raft.NewRaft(config, l.fsm, l.store, l.store, snaps, l.transport); err != nil {
 		return err
+	}
+	if network != nil {
+		network.raft.Store(l.raft)
 	}
 	servers := l.raft.GetConfiguration()
 	if err := servers.Error(); err != nil {

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // StreamLayer carries the group's connections. The broker passes one when
 // replication shares the rpc listener, or when connections are TLS.
 type StreamLayer interface {
 	net.Listener
-	Dial(address string, timeout time.Duration) (net.Conn, error)
+	// Dial opens a connection to a member, and to nobody else who may have its
+	// address now, as far as it can tell.
+	Dial(m Member, timeout time.Duration) (net.Conn, error)
 }
 
 // ListenTCP returns a plain StreamLayer on a host:port.
@@ -26,18 +26,14 @@ func ListenTCP(address string) (StreamLayer, error) {
 
 type tcpStream struct{ net.Listener }
 
-func (tcpStream) Dial(address string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", address, timeout)
+func (tcpStream) Dial(m Member, timeout time.Duration) (net.Conn, error) {
+	return net.DialTimeout("tcp", m.Address, timeout)
 }
 
 // raftStream is a StreamLayer in the form that raft wants.
 type raftStream struct {
 	StreamLayer
 	advertised net.Addr
-}
-
-func (s raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return s.StreamLayer.Dial(string(address), timeout)
 }
 
 // Addr returns the address that other members dial.
