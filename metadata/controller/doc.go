@@ -21,6 +21,7 @@
 //	Policy.Publish, then Settle        the leader of the metadata        it became the leader
 //	Policy.SettlePartition             the leader of the metadata        a partition changed
 //	Balance, SpreadLeaders, Preferred  the leader of the metadata        from time to time
+//	Voting                             the leader of the metadata        from time to time, and after each step
 //
 // # Changes of partitions
 //
