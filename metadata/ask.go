@@ -15,9 +15,6 @@ import (
 	"github.com/tidelinehq/tideline/metadata/record"
 )
 
-// ErrRefused says that the group will not do what was asked of it, whoever leads. What to do instead is in its text.
-var ErrRefused = errors.New("the metadata group refuses")
-
 // groupOutcome is what a member answers to a request about the group's members.
 type groupOutcome uint8
 
@@ -27,6 +24,7 @@ const (
 	groupNotNow    groupOutcome = 2 // it may be done later, or was begun; the reason says what is missing
 	groupRefused   groupOutcome = 3 // it will not be done
 	groupNoChange  groupOutcome = 4 // as groupRefused: there is nothing to change
+	groupNotMember groupOutcome = 5 // as groupRefused: the broker is not in the group
 )
 
 // groupAnswer answers JoinRequest and MembersRequest. Integers are big endian, strings have their uvarint length in front.
@@ -81,6 +79,8 @@ func (a *groupAnswer) err() error {
 		return fmt.Errorf("%w: %s", ErrRefused, a.reason)
 	case groupNoChange:
 		return fmt.Errorf("%w: %s", ErrNoChange, a.reason)
+	case groupNotMember:
+		return fmt.Errorf("%w: %s", ErrNotMember, a.reason)
 	}
 	return nil
 }

@@ -124,6 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Peers != nil {
 		o.Peers.Register(RelayRequest, s.serveRelay)
 		o.Peers.Register(JoinRequest, s.serveJoin)
+		o.Peers.Register(MembersRequest, s.serveMembers)
 	}
 	if o.Seeds != nil {
 		s.work.Go(s.announce)
