@@ -93,7 +93,7 @@ func parseMemberChange(b []byte) (c MemberChange, err error) {
 type Group struct {
 	Leader            int32 // -1 while none is known
 	Voters, Observers []GroupMember
-	quorum.Progress         // of this member
+	quorum.Progress   // of this member
 }
 
 // GroupMember is a member of the metadata group.

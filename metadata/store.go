@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -129,6 +130,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Seeds != nil {
 		s.work.Go(s.announce)
 		s.work.Go(func() { s.compare(o.OnFatal) })
+	}
+	if group, ok := s.log.(quorum.Membership); ok && o.Peers != nil {
+		next := successor{store: s, group: group, peers: o.Peers, turn: cmp.Or(o.HeartbeatTimeout, quorum.DefaultHeartbeatTimeout) / turns}
+		s.work.Go(func() { next.run(s.ctx) })
 	}
 	if err := s.ready(ctx, &o); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -29,6 +29,8 @@ const (
 	entryOverhead = 512
 	// snapshotsKept: the newest, and one before it should it be unreadable.
 	snapshotsKept = 2
+	// DefaultHeartbeatTimeout is that of Options.
+	DefaultHeartbeatTimeout = time.Second
 	// closeDrain is how long Close waits for proposals under way.
 	closeDrain = 2 * time.Second
 )
@@ -154,7 +156,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.HeartbeatTimeout == 0 {
-		o.HeartbeatTimeout = time.Second
+		o.HeartbeatTimeout = DefaultHeartbeatTimeout
 	}
 	if o.SnapshotBytes == 0 {
 		o.SnapshotBytes = 4 << 20

@@ -389,3 +389,70 @@ func BenchmarkPropose(b *testing.B) {
 		})
 	}
 }
+
+// A voter that knows the leader to be gone stands for election at once; one that is mistaken about who leads does not, and one without a
+// vote can not.
+func TestCampaign(t *testing.T) {
+	members, _, _ := group(t, 3)
+	l := leader(t, members)
+	at := slices.Index(members, l)
+	f := members[(at+1)%3]
+	deadline := testContext(t)
+	for m, ok := f.Leader(); !ok || m.ID != l.id; m, ok = f.Leader() {
+		select {
+		case <-f.LeaderChanges():
+		case <-time.After(5 * time.Millisecond):
+		case <-deadline.Done():
+			t.Fatal("the follower does not know the leader")
+		}
+	}
+	if err := f.Campaign("somebody else"); err != nil || f.raft.State() == raft.Candidate {
+		t.Error(err)
+	}
+	for leader(t, members) != f {
+		if m, ok := f.Leader(); ok {
+			if err := f.Campaign(m.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s, err := ListenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openRaft(t, Options{Dir: t.TempDir(), ID: "9", Stream: s, Join: true}, new(adder)).Campaign(""); err == nil {
+		t.Error("a vote was asked for by who has none")
+	}
+}
+
+// A directory has state when a member wrote to it, and not when it was only opened.
+func TestHasState(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "raft")
+	want := func(want bool) {
+		t.Helper()
+		if got, err := HasState(dir); err != nil || got != want {
+			t.Fatal(got, err)
+		}
+	}
+	want(false)
+	s, err := ListenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openRaft(t, Options{Dir: dir, ID: "1", Stream: s, Join: true}, new(adder)).Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(false)
+	l := openRaft(t, Options{Dir: dir, ID: "1"}, new(adder))
+	await(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(true)
+	if err := os.WriteFile(filepath.Join(dir, "log.db"), []byte("no log"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := HasState(dir); err == nil {
+		t.Error("damage reads as state:", got)
+	}
+}
