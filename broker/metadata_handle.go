@@ -81,6 +81,12 @@ func (h *metadataHandle) DeleteTopic(ctx context.Context, topic metadata.ID, now
 	return h.awaited(ctx, h.Store.DeleteTopic(ctx, topic, now))
 }
 
+// AlterPartitions implements api.Metadata. It is Store.ChangePartitions, and waits.
+func (h *metadataHandle) AlterPartitions(ctx context.Context, changes []command.PartitionChange) ([]command.EntryResult, error) {
+	results, err := h.ChangePartitions(ctx, changes)
+	return results, h.awaited(ctx, err)
+}
+
 // awaited waits for what was proposed, unless that failed.
 func (h *metadataHandle) awaited(ctx context.Context, proposed error) error {
 	if proposed != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/metadata"
+	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/wal"
@@ -32,6 +33,9 @@ type Metadata interface {
 	CreateTopic(ctx context.Context, c *command.CreateTopic) error
 	CreatePartitions(ctx context.Context, c *command.CreatePartitions) error
 	DeleteTopic(ctx context.Context, topic metadata.ID, now time.Time) error
+	// AlterPartitions changes leaders and replicas, each partition for itself. It
+	// returns one result for each, those of commands that failed missing.
+	AlterPartitions(ctx context.Context, changes []command.PartitionChange) ([]command.EntryResult, error)
 }
 
 // HistoryRequest asks for whole batches from the one that contains Offset on, all
@@ -64,6 +68,8 @@ type Deps struct {
 	History    History
 	Groups     Groups
 	Purgatory  *purgatory.Purgatory
+	// Policy returns the settings on which leaders depend; nil: those of Config.
+	Policy func() controller.Policy
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.
 	Tracer trace.Tracer
 	// DiskUsage returns size and free bytes of the file system of data.dir.

@@ -4,33 +4,37 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 
 // API keys, by Kafka's names.
 const (
-	keyProduce                 = 0
-	keyFetch                   = 1
-	keyListOffsets             = 2
-	keyMetadata                = 3
-	keyOffsetCommit            = 8
-	keyOffsetFetch             = 9
-	keyFindCoordinator         = 10
-	keyJoinGroup               = 11
-	keyHeartbeat               = 12
-	keyLeaveGroup              = 13
-	keySyncGroup               = 14
-	keyDescribeGroups          = 15
-	keyListGroups              = 16
-	keyApiVersions             = 18
-	keyCreateTopics            = 19
-	keyDeleteTopics            = 20
-	keyDeleteRecords           = 21
-	keyInitProducerID          = 22
-	keyOffsetForLeaderEpoch    = 23
-	keyDescribeConfigs         = 32
-	keyDescribeLogDirs         = 35
-	keyCreatePartitions        = 37
-	keyDeleteGroups            = 42
-	keyIncrementalAlterConfigs = 44
-	keyOffsetDelete            = 47
-	keyDescribeCluster         = 60
-	keyDescribeTopicPartitions = 75
+	keyProduce                     = 0
+	keyFetch                       = 1
+	keyListOffsets                 = 2
+	keyMetadata                    = 3
+	keyOffsetCommit                = 8
+	keyOffsetFetch                 = 9
+	keyFindCoordinator             = 10
+	keyJoinGroup                   = 11
+	keyHeartbeat                   = 12
+	keyLeaveGroup                  = 13
+	keySyncGroup                   = 14
+	keyDescribeGroups              = 15
+	keyListGroups                  = 16
+	keyApiVersions                 = 18
+	keyCreateTopics                = 19
+	keyDeleteTopics                = 20
+	keyDeleteRecords               = 21
+	keyInitProducerID              = 22
+	keyOffsetForLeaderEpoch        = 23
+	keyDescribeConfigs             = 32
+	keyDescribeLogDirs             = 35
+	keyCreatePartitions            = 37
+	keyDeleteGroups                = 42
+	keyElectLeaders                = 43
+	keyIncrementalAlterConfigs     = 44
+	keyAlterPartitionReassignments = 45
+	keyListPartitionReassignments  = 46
+	keyOffsetDelete                = 47
+	keyDescribeCluster             = 60
+	keyUnregisterBroker            = 64
+	keyDescribeTopicPartitions     = 75
 )
 
 // entry is one API key that the broker serves.
@@ -82,9 +86,13 @@ func init() {
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions},
 		{key: keyDeleteGroups, min: 0, max: 2, handle: toGroups, inline: true},
+		{key: keyElectLeaders, min: 0, max: 2, handle: electLeaders, answer: 1 << 10},
 		{key: keyIncrementalAlterConfigs, min: 0, max: 1, handle: incrementalAlterConfigs},
+		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, answer: 1 << 10},
+		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
+		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 	}
 	for i := range table {
