@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,8 +20,37 @@ func apiVersions(c *Call) kmsg.Response {
 		return resp
 	}
 	fillApiVersions(resp)
+	if c.Version >= 3 {
+		c.API.fillFeatures(resp, c.Version)
+	}
 	return resp
 }
+
+// fillFeatures adds the levels of features that this broker supports, and those
+// that are finalized (KIP-584). Clients older than version 4 can not read a range
+// that begins at 0, so it is left out for them (KAFKA-17492).
+func (a *API) fillFeatures(resp *kmsg.ApiVersionsResponse, version int16) {
+	image := a.Metadata.Image()
+	if b, ok := image.Broker(a.Config.NodeID); ok {
+		for _, f := range b.Features {
+			if f.Min == 0 && version < 4 {
+				continue
+			}
+			s := kmsg.NewApiVersionsResponseSupportedFeature()
+			s.Name, s.MinVersion, s.MaxVersion = f.Name, levelOf(f.Min), levelOf(f.Max)
+			resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+		}
+	}
+	for _, f := range image.Features() {
+		s := kmsg.NewApiVersionsResponseFinalizedFeature()
+		s.Name, s.MinVersionLevel, s.MaxVersionLevel = f.Name, levelOf(f.Level), levelOf(f.Level)
+		resp.FinalizedFeatures = append(resp.FinalizedFeatures, s)
+	}
+	resp.FinalizedFeaturesEpoch = int64(min(image.Index(), math.MaxInt64))
+}
+
+// levelOf is a feature level as the protocol has it.
+func levelOf(level int32) int16 { return int16(min(max(level, 0), math.MaxInt16)) }
 
 func fillApiVersions(resp *kmsg.ApiVersionsResponse) {
 	for i := range table {

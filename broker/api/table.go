@@ -32,6 +32,7 @@ const (
 	keyAlterPartitionReassignments = 45
 	keyListPartitionReassignments  = 46
 	keyOffsetDelete                = 47
+	keyUpdateFeatures              = 57
 	keyDescribeCluster             = 60
 	keyUnregisterBroker            = 64
 	keyDescribeTopicPartitions     = 75
@@ -91,6 +92,7 @@ func init() {
 		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},

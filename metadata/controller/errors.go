@@ -27,4 +27,5 @@ var (
 	ErrNoReassignment           = errors.New("no reassignment in progress")
 	ErrTooManyReassignments     = errors.New("too many reassignments in progress")
 	ErrBrokerInUse              = errors.New("broker in use")
+	ErrInvalidFeature           = errors.New("feature level can not be set")
 )
