@@ -68,6 +68,8 @@ type Deps struct {
 	History    History
 	Groups     Groups
 	Purgatory  *purgatory.Purgatory
+	// Quorum is the group that keeps the metadata; nil when it can not be asked.
+	Quorum Quorum
 	// Policy returns the settings on which leaders depend; nil: those of Config.
 	Policy func() controller.Policy
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.

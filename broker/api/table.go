@@ -32,10 +32,13 @@ const (
 	keyAlterPartitionReassignments = 45
 	keyListPartitionReassignments  = 46
 	keyOffsetDelete                = 47
+	keyDescribeQuorum              = 55
 	keyUpdateFeatures              = 57
 	keyDescribeCluster             = 60
 	keyUnregisterBroker            = 64
 	keyDescribeTopicPartitions     = 75
+	keyAddRaftVoter                = 80
+	keyRemoveRaftVoter             = 81
 )
 
 // entry is one API key that the broker serves.
@@ -92,10 +95,13 @@ func init() {
 		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyDescribeQuorum, min: 0, max: 2, handle: describeQuorum},
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
+		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
+		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {
