@@ -127,7 +127,8 @@ func (l Limits) check(m *metadata.Image, have int, assignments [][]int32) error 
 }
 
 // validAssignments checks assignments that a client made: each of the same
-// length, of known brokers, none of them twice.
+// length, of known brokers, none of them twice, and one of them in service, so
+// that the partition can be led.
 func validAssignments(m *metadata.Image, assignments [][]int32, factor int) error {
 	for i, list := range assignments {
 		if len(list) == 0 || len(list) > record.MaxReplicas {
@@ -143,6 +144,9 @@ func validAssignments(m *metadata.Image, assignments [][]int32, factor int) erro
 			if _, ok := m.Broker(b); !ok {
 				return fmt.Errorf("%w: partition=%d unknown broker=%d", ErrInvalidAssignment, i, b)
 			}
+		}
+		if !slices.ContainsFunc(list, func(id int32) bool { b, _ := m.Broker(id); return b.Active() }) {
+			return fmt.Errorf("%w: partition=%d brokers=%v are fenced or shutting down", ErrInvalidAssignment, i, list)
 		}
 	}
 	return nil
