@@ -26,7 +26,7 @@ func metadataTopics(c *Call) kmsg.Response {
 	// Version 0 asks for all topics by an empty list, later ones by null.
 	if req.Topics == nil || c.Version == 0 && len(req.Topics) == 0 {
 		for t := range image.Topics() {
-			resp.Topics = append(resp.Topics, describeTopic(image, t))
+			resp.Topics = append(resp.Topics, c.describeTopic(image, t))
 		}
 		return resp
 	}
@@ -39,7 +39,7 @@ func metadataTopics(c *Call) kmsg.Response {
 				continue
 			}
 			askedID[rt.TopicID] = true
-			resp.Topics = append(resp.Topics, describeTopicByID(image, rt.TopicID))
+			resp.Topics = append(resp.Topics, c.describeTopicByID(image, rt.TopicID))
 			continue
 		}
 		if rt.Topic == nil {
@@ -93,7 +93,7 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 	a := c.API
 	image := a.Metadata.Image()
 	if t, ok := image.Topic(name); ok {
-		return describeTopic(image, t)
+		return c.describeTopic(image, t)
 	}
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.AuthorizedOperations = &name, noOperations
@@ -110,45 +110,89 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 	}
 	image = a.Metadata.Image()
 	if t, ok := image.Topic(name); ok {
-		return describeTopic(image, t)
+		return c.describeTopic(image, t)
 	}
 	rt.ErrorCode = kerr.LeaderNotAvailable.Code // deleted meanwhile: the client asks again
 	return rt
 }
 
-func describeTopicByID(image *metadata.Image, id metadata.ID) kmsg.MetadataResponseTopic {
+func (c *Call) describeTopicByID(image *metadata.Image, id metadata.ID) kmsg.MetadataResponseTopic {
 	if t, ok := image.TopicByID(id); ok {
-		return describeTopic(image, t)
+		return c.describeTopic(image, t)
 	}
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.TopicID, rt.ErrorCode, rt.AuthorizedOperations = id, kerr.UnknownTopicID.Code, noOperations
 	return rt
 }
 
-func describeTopic(image *metadata.Image, t *metadata.Topic) kmsg.MetadataResponseTopic {
+func (c *Call) describeTopic(image *metadata.Image, t *metadata.Topic) kmsg.MetadataResponseTopic {
 	rt := kmsg.NewMetadataResponseTopic()
 	name := t.Name
 	rt.Topic, rt.TopicID, rt.IsInternal, rt.AuthorizedOperations = &name, t.ID, internalTopic(name), noOperations
 	for p := range image.Partitions(t) {
 		rp := kmsg.NewMetadataResponseTopicPartition()
-		rp.Partition, rp.Leader, rp.LeaderEpoch = p.Index, p.Leader, p.LeaderEpoch
-		rp.Replicas, rp.ISR = p.Replicas, p.ISR
-		rp.OfflineReplicas = offline(image, p)
-		if p.Leader == metadata.NoLeader {
-			rp.ErrorCode = kerr.LeaderNotAvailable.Code
+		rp.Partition, rp.LeaderEpoch = p.Index, p.LeaderEpoch
+		rp.Replicas, rp.ISR, rp.OfflineReplicas = p.Replicas, p.ISR, offline(image, p, c.Listener)
+		if c.Version == 0 { // its clients expect every replica among the brokers
+			rp.Replicas, rp.ISR = reachable(image, p.Replicas, c.Listener), reachable(image, p.ISR, c.Listener)
+		}
+		err := leaderError(image, p, c.Listener, c.Version)
+		switch rp.Leader = p.Leader; {
+		case err != nil:
+			rp.Leader, rp.ErrorCode = metadata.NoLeader, err.Code
+		case len(rp.Replicas) < len(p.Replicas) || len(rp.ISR) < len(p.ISR):
+			rp.ErrorCode = kerr.ReplicaNotAvailable.Code
 		}
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	return rt
 }
 
-// offline returns the replicas on brokers that are fenced or gone.
-func offline(image *metadata.Image, p *metadata.Partition) []int32 {
+// leaderError says why clients of a listener can not reach the leader of a
+// partition: there is none, or its broker does not have the listener. A leader that
+// was fenced is named until another one is elected, as Kafka does.
+func leaderError(image *metadata.Image, p *metadata.Partition, listener string, version int16) *kerr.Error {
+	b, ok := image.Broker(p.Leader)
+	if !ok {
+		return kerr.LeaderNotAvailable
+	}
+	if _, _, ok := endpoint(b, listener); ok {
+		return nil
+	}
+	if version < 6 { // which knows no other reason
+		return kerr.LeaderNotAvailable
+	}
+	return kerr.ListenerNotFound
+}
+
+// offline returns the replicas on brokers that are fenced or gone, or that do not
+// have the listener.
+func offline(image *metadata.Image, p *metadata.Partition, listener string) []int32 {
 	out := []int32{}
 	for _, id := range p.Replicas {
-		if b, ok := image.Broker(id); !ok || b.Fenced {
+		if !isReachable(image, id, listener) {
 			out = append(out, id)
 		}
 	}
 	return out
+}
+
+// reachable returns those of the brokers that are in service and have the listener.
+func reachable(image *metadata.Image, ids []int32, listener string) []int32 {
+	out := []int32{}
+	for _, id := range ids {
+		if isReachable(image, id, listener) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func isReachable(image *metadata.Image, id int32, listener string) bool {
+	b, ok := image.Broker(id)
+	if !ok || b.Fenced {
+		return false
+	}
+	_, _, ok = endpoint(b, listener)
+	return ok
 }

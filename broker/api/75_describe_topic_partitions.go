@@ -49,7 +49,7 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 			resp.NextCursor = nextCursor(name, first)
 			return resp
 		}
-		rt, next := describePartitionsOf(image, name, first, room)
+		rt, next := describePartitionsOf(image, name, c.Listener, first, room)
 		resp.Topics = append(resp.Topics, rt)
 		room -= int32(len(rt.Partitions))
 		if next >= 0 {
@@ -82,7 +82,7 @@ func describeTopicPartitionsError(req *kmsg.DescribeTopicPartitionsRequest, code
 
 // describePartitionsOf describes at most room partitions of a topic; next is the
 // first that did not fit, or -1.
-func describePartitionsOf(image *metadata.Image, name string, first, room int32) (rt kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+func describePartitionsOf(image *metadata.Image, name, listener string, first, room int32) (rt kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	rt = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	rt.Topic, rt.AuthorizedOperations = &name, noOperations
 	t, ok := image.Topic(name)
@@ -104,10 +104,11 @@ func describePartitionsOf(image *metadata.Image, name string, first, room int32)
 		}
 		rp := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		rp.Partition, rp.LeaderID, rp.LeaderEpoch = p.Index, p.Leader, p.LeaderEpoch
-		rp.Replicas, rp.ISR, rp.OfflineReplicas = p.Replicas, p.ISR, offline(image, p)
-		rp.EligibleLeaderReplicas, rp.LastKnownELR = []int32{}, []int32{}
-		if p.Leader == metadata.NoLeader {
-			rp.ErrorCode = kerr.LeaderNotAvailable.Code
+		rp.Replicas, rp.ISR, rp.OfflineReplicas = p.Replicas, p.ISR, offline(image, p, listener)
+		// Null would mean that nothing is known of them.
+		rp.EligibleLeaderReplicas, rp.LastKnownELR = append([]int32{}, p.ELR...), append([]int32{}, p.LastKnownELR...)
+		if leaderError(image, p, listener, 0) != nil {
+			rp.LeaderID = metadata.NoLeader // which says it: Kafka has no error code here
 		}
 		rt.Partitions = append(rt.Partitions, rp)
 	}
