@@ -157,6 +157,37 @@ func example(req kmsg.Request, id [16]byte) {
 		r.Resources = append(r.Resources, res)
 	case *kmsg.OffsetDeleteRequest:
 		r.Group = "nix"
+	case *kmsg.ElectLeadersRequest:
+		t := kmsg.NewElectLeadersRequestTopic()
+		t.Topic, t.Partitions = topic, []int32{0, 9}
+		r.Topics = append(r.Topics, t)
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		t.Topic = topic
+		for i, replicas := range [][]int32{{1}, nil, {9}} {
+			p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+			p.Partition, p.Replicas = int32(i), replicas
+			t.Partitions = append(t.Partitions, p)
+		}
+		r.Topics = append(r.Topics, t)
+	case *kmsg.DescribeQuorumRequest:
+		t := kmsg.NewDescribeQuorumRequestTopic()
+		t.Topic = "__cluster_metadata"
+		t.Partitions = append(t.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
+		r.Topics = append(r.Topics, t)
+	case *kmsg.UpdateFeaturesRequest:
+		f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+		f.Feature, f.MaxVersionLevel = "no.such.feature", 1
+		r.FeatureUpdates = append(r.FeatureUpdates, f)
+	case *kmsg.UnregisterBrokerRequest:
+		r.BrokerID = 9
+	case *kmsg.AddRaftVoterRequest:
+		r.VoterID = 9
+		l := kmsg.NewAddRaftVoterRequestListener()
+		l.Name, l.Host, l.Port = "CONTROLLER", "localhost", 9093
+		r.Listeners = append(r.Listeners, l)
+	case *kmsg.RemoveRaftVoterRequest:
+		r.VoterID = 9
 	case *kmsg.DescribeTopicPartitionsRequest:
 		for _, name := range []string{topic, "nix"} {
 			t := kmsg.NewDescribeTopicPartitionsRequestTopic()
