@@ -5,7 +5,14 @@
 //	GET /v1/tier/verify   VerifyEvent as JSON lines, as the work goes on; the
 //	                      last has Done set
 //
-// With ?topic=NAME, which may be given again, both are about these topics only.
+//	GET    /v1/brokers                     Brokers
+//	POST   /v1/brokers/{id}/decommission   sends its replicas away and, once it is
+//	                                       empty and stopped, forgets it; to be
+//	                                       repeated: Decommission
+//	DELETE /v1/brokers/{id}/decommission   calls that off: Decommission
+//	POST   /v1/partitions/rebalance        of a RebalanceRequest: Rebalance
+//
+// With ?topic=NAME, which may be given again, the first two are about these topics only.
 //
 // A failed request is answered with a status of 4xx or 5xx and an Error. A failure
 // after the first line is a line with Failure and Done set. Fields are only ever
