@@ -174,8 +174,8 @@ func (c *connection) client(ctx context.Context, more ...kgo.Opt) (*kgo.Client, 
 	return client, nil
 }
 
-// admin runs work with an admin client, within the timeout.
-func (c *connection) admin(ctx context.Context, work func(ctx context.Context, admin *kadm.Client) error) error {
+// connected runs work with a client, within the timeout.
+func (c *connection) connected(ctx context.Context, work func(ctx context.Context, client *kgo.Client) error) error {
 	client, err := c.client(ctx)
 	if err != nil {
 		return err
@@ -183,9 +183,25 @@ func (c *connection) admin(ctx context.Context, work func(ctx context.Context, a
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	return work(ctx, client)
+}
+
+// admin runs work with an admin client, within the timeout.
+func (c *connection) admin(ctx context.Context, work func(ctx context.Context, admin *kadm.Client) error) error {
+	return c.connected(ctx, func(ctx context.Context, client *kgo.Client) error {
+		return work(ctx, c.adminOf(client))
+	})
+}
+
+func (c *connection) adminOf(client *kgo.Client) *kadm.Client {
 	admin := kadm.NewClient(client)
-	admin.SetTimeoutMillis(int32(min(c.timeout.Milliseconds(), 1<<30))) //nolint:gosec // bounded
-	return work(ctx, admin)
+	admin.SetTimeoutMillis(c.timeoutMillis())
+	return admin
+}
+
+// timeoutMillis is the timeout for requests that carry one.
+func (c *connection) timeoutMillis() int32 {
+	return int32(min(c.timeout.Milliseconds(), 1<<30)) //nolint:gosec // bounded
 }
 
 // answered joins an error and the message that the broker gave with it, unless

@@ -125,7 +125,8 @@ func words(command string) []string {
 	return list
 }
 
-// adminAnswer is an admin API that has one answer for each path and topic.
+// adminAnswer is an admin API that has one answer for each path and topic,
+// whatever the method.
 func adminAnswer(w http.ResponseWriter, r *http.Request) {
 	name := strings.ReplaceAll(strings.TrimPrefix(r.URL.Path, "/v1/"), "/", "-")
 	if topic := r.URL.Query().Get("topic"); topic != "" {
@@ -134,7 +135,7 @@ func adminAnswer(w http.ResponseWriter, r *http.Request) {
 	text, err := os.ReadFile(filepath.Join("testdata", "admin", filepath.Base(name)+".json"))
 	if err != nil {
 		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, `{"error":"no such topic"}`)
+		fmt.Fprintf(w, `{"error":"no such thing"}`)
 		return
 	}
 	_, _ = w.Write(text) // the test sees what is missing

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,12 @@ func (p *program) adminFlags(flags *pflag.FlagSet) *adminConnection {
 
 // get asks the admin API. The caller closes the body.
 func (a *adminConnection) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	return a.call(ctx, http.MethodGet, path, query, nil)
+}
+
+// call sends a request to the admin API, with JSON unless body is nil. The caller
+// closes what it returns.
+func (a *adminConnection) call(ctx context.Context, method, path string, query url.Values, body any) (io.ReadCloser, error) {
 	base := a.http
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -54,9 +61,18 @@ func (a *adminConnection) get(ctx context.Context, path string, query url.Values
 	}
 	u = u.JoinPath(path)
 	u.RawQuery = query.Encode()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	var text []byte
+	if body != nil {
+		if text, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(text))
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	client := &http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -71,8 +87,7 @@ func (a *adminConnection) get(ctx context.Context, path string, query url.Values
 		return response.Body, nil
 	}
 	defer response.Body.Close() //nolint:errcheck // read only
-	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil {
+	if text, err = io.ReadAll(io.LimitReader(response.Body, 64<<10)); err != nil {
 		return nil, fmt.Errorf("admin API: status %s: %w", response.Status, err)
 	}
 	var answer adminapi.Error

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -174,6 +177,9 @@ type describedPartition struct {
 	Epoch     int32   `json:"leader_epoch"`
 	Replicas  []int32 `json:"replicas"`
 	ISR       []int32 `json:"isr"`
+	ELR       []int32 `json:"elr,omitempty"`            // may be elected, though not in sync
+	LastELR   []int32 `json:"last_known_elr,omitempty"` // were in it, and lost their logs
+	Offline   []int32 `json:"offline_replicas,omitempty"`
 	Start     int64   `json:"start_offset"`
 	End       int64   `json:"end_offset"`
 	Error     string  `json:"error,omitempty"`
@@ -194,7 +200,8 @@ func (p *program) topicDescribeCommand() *cobra.Command {
 	conn := p.connectionFlags(c.Flags())
 	c.Flags().BoolVar(&all, "all-configs", false, "also the settings that have their default value")
 	c.RunE = p.does(func(ctx context.Context, names []string) error {
-		return conn.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		return conn.connected(ctx, func(ctx context.Context, client *kgo.Client) error {
+			admin := conn.adminOf(client)
 			details, err := admin.ListTopicsWithInternal(ctx, names...)
 			if err != nil {
 				return err
@@ -213,6 +220,7 @@ func (p *program) topicDescribeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			eligible(ctx, client, list)
 			return p.show(conn.output, list, topicTables(list)...)
 		})
 	})
@@ -241,7 +249,8 @@ func describeTopics(ctx context.Context, admin *kadm.Client, details kadm.TopicD
 		topic := describedTopic{Topic: d.Topic, ID: base64.RawURLEncoding.EncodeToString(d.ID[:]), Internal: d.IsInternal, Configs: []describedConfig{}}
 		for _, part := range d.Partitions.Sorted() {
 			one := describedPartition{
-				Partition: part.Partition, Leader: part.Leader, Epoch: part.LeaderEpoch, Replicas: part.Replicas, ISR: part.ISR, Start: -1, End: -1,
+				Partition: part.Partition, Leader: part.Leader, Epoch: part.LeaderEpoch, Replicas: part.Replicas, ISR: part.ISR,
+				Offline: part.OfflineReplicas, Start: -1, End: -1,
 			}
 			problems := []error{part.Err}
 			if o, ok := starts.Lookup(d.Topic, part.Partition); ok {
@@ -273,12 +282,50 @@ func describeTopics(ctx context.Context, admin *kadm.Client, details kadm.TopicD
 	return list, nil
 }
 
+// eligible adds the eligible leader replicas. A broker that does not know the
+// request does not have them either, so that its failure is none of the command.
+func eligible(ctx context.Context, client *kgo.Client, list []describedTopic) {
+	at := map[string]int{}
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	for i := range list {
+		at[list[i].Topic] = i
+		t := kmsg.NewDescribeTopicPartitionsRequestTopic()
+		t.Topic = list[i].Topic
+		req.Topics = append(req.Topics, t)
+	}
+	for len(list) > 0 {
+		resp, err := req.RequestWith(ctx, client)
+		if err != nil {
+			return
+		}
+		for _, t := range resp.Topics {
+			i, ok := at[fromPointer(t.Topic)]
+			if !ok {
+				continue
+			}
+			for _, p := range t.Partitions {
+				parts := list[i].Partitions
+				if n, ok := slices.BinarySearchFunc(parts, p.Partition, func(d describedPartition, index int32) int { return cmp.Compare(d.Partition, index) }); ok {
+					parts[n].ELR, parts[n].LastELR = p.EligibleLeaderReplicas, p.LastKnownELR
+				}
+			}
+		}
+		next := resp.NextCursor
+		if next == nil || req.Cursor != nil && next.Topic == req.Cursor.Topic && next.Partition == req.Cursor.Partition {
+			return
+		}
+		cursor := kmsg.NewDescribeTopicPartitionsRequestCursor()
+		cursor.Topic, cursor.Partition = next.Topic, next.Partition
+		req.Cursor = &cursor
+	}
+}
+
 func topicTables(list []describedTopic) []*table {
-	partitions := newTable("TOPIC", "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "ERROR")
+	partitions := newTable("TOPIC", "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "ELR", "START", "END", "ERROR")
 	configs := newTable("TOPIC", "CONFIG", "VALUE", "SOURCE")
 	for _, t := range list {
 		for _, part := range t.Partitions {
-			partitions.add(t.Topic, part.Partition, part.Leader, part.Epoch, joined(part.Replicas), joined(part.ISR), part.Start, part.End, part.Error)
+			partitions.add(t.Topic, part.Partition, part.Leader, part.Epoch, joined(part.Replicas), joined(part.ISR), dashIf(len(part.ELR) == 0, joined(part.ELR)), part.Start, part.End, part.Error)
 		}
 		for _, c := range t.Configs {
 			value := "null"
