@@ -19,13 +19,8 @@ import (
 
 // Bounds of what one request to the admin API sets in motion.
 const (
-	// drainMoves is how many partitions may be under reassignment when the replicas
-	// of a broker are sent away: enough to keep the followers that catch up busy.
-	drainMoves = 200
-	// defaultMoves is the same for a rebalance, which is in no hurry.
-	defaultMoves = 50
-	// maxMoves is the most that can be asked for.
-	maxMoves = 10_000
+	// mostMoves is the most moves of replicas that can be asked for.
+	mostMoves = 10_000
 	// maxLeaderMoves is how many leaders change at once. Each makes its clients ask
 	// who leads.
 	maxLeaderMoves = 1000
@@ -145,12 +140,12 @@ func (b *Broker) adminRebalance(w http.ResponseWriter, r *http.Request) {
 		b.refuseAdmin(w, fmt.Errorf("%w: body: %w", controller.ErrInvalidRequest, err))
 		return
 	}
-	if req.MaxMoves < 0 || req.MaxMoves > maxMoves || req.MaxBytes < 0 {
-		b.refuseAdmin(w, fmt.Errorf("%w: max_moves=%d of at most %d, max_bytes=%d", controller.ErrInvalidRequest, req.MaxMoves, maxMoves, req.MaxBytes))
+	if req.MaxMoves < 0 || req.MaxMoves > mostMoves || req.MaxBytes < 0 {
+		b.refuseAdmin(w, fmt.Errorf("%w: max_moves=%d of at most %d, max_bytes=%d", controller.ErrInvalidRequest, req.MaxMoves, mostMoves, req.MaxBytes))
 		return
 	}
 	image := b.meta.Image()
-	p := planBalance(image, adminPolicy(b), &req, b.load)
+	p := planBalance(image, policyOf(b.replicas.config()), &req, b.load)
 	answer := p.describe(image)
 	if !req.DryRun {
 		started, err := b.startMoves(r.Context(), image, p.moves)
@@ -200,7 +195,7 @@ func (l loads) of(image *metadata.Image) func(metadata.ID, int32) controller.Loa
 func planBalance(image *metadata.Image, policy controller.Policy, req *adminapi.RebalanceRequest, load loads) balance {
 	decide := controller.Balance{Load: load.of(image), MaxMoves: req.MaxMoves, MaxBytes: req.MaxBytes, Tolerance: tolerance}
 	if decide.MaxMoves == 0 {
-		decide.MaxMoves = defaultMoves
+		decide.MaxMoves = maxMoves
 	}
 	if decide.MaxBytes == 0 {
 		decide.MaxBytes = math.MaxInt64
@@ -219,10 +214,11 @@ func planBalance(image *metadata.Image, policy controller.Policy, req *adminapi.
 	return p
 }
 
-// drainingMoves returns the next replicas that leave a broker.
+// drainingMoves returns the next replicas that leave a broker, within the bounds of
+// what the controller moves by itself.
 func drainingMoves(image *metadata.Image, id int32, load loads) []controller.Move {
 	// With this tolerance nothing is uneven, and brokers that drain go first.
-	decide := controller.Balance{Load: load.of(image), MaxMoves: drainMoves, MaxBytes: math.MaxInt64, Tolerance: math.MaxFloat64}
+	decide := controller.Balance{Load: load.of(image), MaxMoves: maxMoves, MaxBytes: maxMovedBytes, Tolerance: math.MaxFloat64}
 	var out []controller.Move
 	for _, m := range decide.Moves(image) {
 		if m.From == id {
@@ -261,7 +257,7 @@ func (b *Broker) startMoves(ctx context.Context, image *metadata.Image, moves []
 		wishes[i] = controller.Reassignment{Topic: moves[i].Topic, Partition: moves[i].Partition, Replicas: moves[i].Replicas}
 	}
 	var changes []command.PartitionChange
-	for _, r := range adminPolicy(b).Reassign(image, wishes, controller.DefaultLimits) {
+	for _, r := range policyOf(b.replicas.config()).Reassign(image, wishes, controller.DefaultLimits) {
 		if r.Err == nil && r.Needed {
 			changes = append(changes, r.Change)
 		}
@@ -277,12 +273,6 @@ func (b *Broker) changePartitions(ctx context.Context, changes []command.Partiti
 	results, err := b.meta.AlterPartitions(ctx, changes)
 	r := command.Result{Entries: results}
 	return r.Accepted(), err
-}
-
-// adminPolicy has the settings on which leaders depend.
-func adminPolicy(b *Broker) controller.Policy {
-	defaults, _ := b.cfg.Topic(nil)
-	return controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
 }
 
 var errNoBrokerID = fmt.Errorf("%w: not the id of a broker", controller.ErrInvalidRequest)
