@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/tidelinehq/tideline/broker/api"
+	"github.com/tidelinehq/tideline/broker/membership"
+	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/quorum"
 )
@@ -103,4 +105,43 @@ func (g metadataGroup) leading() (quorum.Membership, error) {
 		return nil, &quorum.NotLeaderError{Leader: leader}
 	}
 	return g.membership()
+}
+
+// ForwardRequest is the type of control request by which a broker hands a client's
+// request on to the leader of the metadata; its bytes are those of api.Forwarded.
+const ForwardRequest uint16 = 17
+
+// forward returns how requests are handed on; nil in a cluster of one.
+func (b *Broker) forward() func(context.Context, []byte) ([]byte, error) {
+	if b.peers == nil {
+		return nil
+	}
+	return func(ctx context.Context, request []byte) ([]byte, error) {
+		leader := b.meta.Controller()
+		x, ok := b.meta.Image().Broker(leader)
+		if !ok {
+			return nil, &quorum.NotLeaderError{}
+		}
+		address, ok := membership.Address(x)
+		if !ok {
+			return nil, fmt.Errorf("%w: it has no internal port", &quorum.NotLeaderError{})
+		}
+		answer, err := b.peers.Call(ctx, address, leader, ForwardRequest, request)
+		switch {
+		case errors.Is(err, peer.ErrNotSent), errors.Is(err, peer.ErrBusy):
+			return nil, fmt.Errorf("%w: %w", &quorum.NotLeaderError{}, err)
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", quorum.ErrUnknown, err)
+		}
+		return answer, nil
+	}
+}
+
+// takeForwarded answers what other brokers hand on.
+func (b *Broker) takeForwarded() {
+	if b.peers != nil {
+		b.peers.Register(ForwardRequest, func(ctx context.Context, _ peer.Identity, request []byte) ([]byte, error) {
+			return b.api.Forwarded(ctx, request)
+		})
+	}
 }

@@ -6,13 +6,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
 // metadataTopic is the name under which Kafka's tools know the log of the
 // metadata. It is no topic here.
 const metadataTopic = "__cluster_metadata"
+
+// controllerListener is the name that a broker's internal port has towards Kafka's
+// tools. The Java client takes none that is not upper case.
+const controllerListener = "CONTROLLER"
 
 // describeQuorum answers DescribeQuorum (KIP-595, KIP-836, KIP-853).
 func describeQuorum(c *Call) kmsg.Response {
@@ -24,7 +26,7 @@ func describeQuorum(c *Call) kmsg.Response {
 	}
 	rt, rp := kmsg.NewDescribeQuorumResponseTopic(), kmsg.NewDescribeQuorumResponseTopicPartition()
 	rt.Topic = metadataTopic
-	group, err := c.API.quorum().Group(c.Context)
+	group, err := c.quorum().Group(c.Context)
 	rp.ErrorCode, rp.ErrorMessage = errorCode(err), message(err)
 	rp.LeaderID, rp.LeaderEpoch, rp.HighWatermark = group.Leader, group.Epoch, group.HighWatermark
 	rp.CurrentVoters, rp.Observers = replicaStates(group.Voters), replicaStates(group.Observers)
@@ -74,7 +76,7 @@ func quorumNode(m *QuorumMember) kmsg.DescribeQuorumResponseNode {
 		return n
 	}
 	l := kmsg.NewDescribeQuorumResponseNodeListener()
-	l.Name, l.Host, l.Port = command.InternalListener, host, uint16(number)
+	l.Name, l.Host, l.Port = controllerListener, host, uint16(number)
 	n.Listeners = append(n.Listeners, l)
 	return n
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/metadata/quorum"
-	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
 // madeUp is a Quorum of which broker 1 is the leader.
@@ -61,7 +60,7 @@ func TestDescribeQuorum(t *testing.T) {
 	for version, want := range map[int16]string{
 		0: "NONE NONE 1 5 100 {1 100 -1 -1}{2 90 -1 -1} / {3 -1 -1 -1}",
 		1: "NONE NONE 1 5 100 " + members,
-		2: "NONE NONE 1 5 100 " + members + " 1=internal h:9193 2=internal ::1:9194",
+		2: "NONE NONE 1 5 100 " + members + " 1=CONTROLLER h:9193 2=CONTROLLER ::1:9194",
 	} {
 		resp := ask[*kmsg.DescribeQuorumResponse](c, version, quorumRequest(metadataTopic, 0))
 		p := resp.Topics[0].Partitions[0]
@@ -126,7 +125,7 @@ func TestRaftVoters(t *testing.T) {
 		}
 		return req
 	}
-	nowhere := add("", 9, command.InternalListener)
+	nowhere := add("", 9, controllerListener)
 	nowhere.Listeners[0].Port = 0
 	none := func(*madeUp) {}
 	for name, x := range map[string]struct {
@@ -136,13 +135,13 @@ func TestRaftVoters(t *testing.T) {
 		did     string
 	}{
 		"add":                    {none, add("cluster", 3), "NONE", "[add 3 host:9194]"},
-		"add, any cluster":       {none, add("", 3, command.InternalListener), "NONE", "[add 3 host:9194]"},
+		"add, any cluster":       {none, add("", 3, controllerListener), "NONE", "[add 3 host:9194]"},
 		"add, other cluster":     {none, add("other", 3), "INCONSISTENT_CLUSTER_ID", "[]"},
 		"add, votes":             {none, add("", 2), "DUPLICATE_VOTER", "[]"},
 		"add, no id":             {none, add("", -1), "INVALID_REQUEST", "[]"},
 		"add, not registered":    {none, add("", 9), "INVALID_REQUEST", "[]"},
-		"add, with its address":  {none, add("", 9, "CONTROLLER", command.InternalListener), "NONE", "[add 9 new:9999]"},
-		"add, other listener":    {none, add("", 9, "CONTROLLER"), "INVALID_REQUEST", "[]"},
+		"add, with its address":  {none, add("", 9, "OTHER", controllerListener), "NONE", "[add 9 new:9999]"},
+		"add, other listener":    {none, add("", 9, "OTHER"), "INVALID_REQUEST", "[]"},
 		"add, no port":           {none, nowhere, "INVALID_REQUEST", "[]"},
 		"add, no leader":         {func(g *madeUp) { g.fail = quorum.ErrNotLeader }, add("", 3), "NOT_CONTROLLER", "[]"},
 		"remove":                 {none, remove("cluster", 2), "NONE", "[remove 2]"},

@@ -20,30 +20,30 @@ func addRaftVoter(c *Call) kmsg.Response {
 	ctx, cancel := context.WithTimeout(c.Context, requestTimeout(req.TimeoutMillis))
 	defer cancel()
 	resp := kmsg.NewPtrAddRaftVoterResponse()
-	err := c.API.addVoter(ctx, req)
+	err := c.addVoter(ctx, req)
 	resp.ErrorCode, resp.ErrorMessage = errorCode(err), message(err)
 	return resp
 }
 
-func (a *API) addVoter(ctx context.Context, req *kmsg.AddRaftVoterRequest) error {
-	if err := a.checkCluster(req.ClusterID); err != nil {
+func (c *Call) addVoter(ctx context.Context, req *kmsg.AddRaftVoterRequest) error {
+	if err := c.API.checkCluster(req.ClusterID); err != nil {
 		return err
 	}
 	if req.VoterID < 0 {
 		return fmt.Errorf("%w: voter=%d", kerr.InvalidRequest, req.VoterID)
 	}
-	address, err := a.voterAddress(req)
+	address, err := c.API.voterAddress(req)
 	if err != nil {
 		return err
 	}
-	group, err := a.quorum().Group(ctx)
+	group, err := c.quorum().Group(ctx)
 	if err != nil {
 		return err
 	}
 	if group.votes(req.VoterID) {
 		return fmt.Errorf("%w: voter=%d", kerr.DuplicateVoter, req.VoterID)
 	}
-	return a.quorum().AddVoter(ctx, req.VoterID, address)
+	return c.quorum().AddVoter(ctx, req.VoterID, address)
 }
 
 // voterAddress returns the address of the new voter's internal port: that with
@@ -54,9 +54,9 @@ func (a *API) voterAddress(req *kmsg.AddRaftVoterRequest) (string, error) {
 			return net.JoinHostPort(host, strconv.Itoa(int(port))), nil
 		}
 	}
-	i := slices.IndexFunc(req.Listeners, func(l kmsg.AddRaftVoterRequestListener) bool { return l.Name == command.InternalListener })
+	i := slices.IndexFunc(req.Listeners, func(l kmsg.AddRaftVoterRequestListener) bool { return l.Name == controllerListener })
 	if i < 0 {
-		return "", fmt.Errorf("%w: broker %d is not registered with an internal port, and the request has no listener %q", kerr.InvalidRequest, req.VoterID, command.InternalListener)
+		return "", fmt.Errorf("%w: broker %d is not registered with an internal port, and the request has no listener %s", kerr.InvalidRequest, req.VoterID, controllerListener)
 	}
 	l := &req.Listeners[i]
 	if l.Host == "" || l.Port == 0 {

@@ -12,16 +12,16 @@ import (
 func removeRaftVoter(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.RemoveRaftVoterRequest)
 	resp := kmsg.NewPtrRemoveRaftVoterResponse()
-	err := c.API.removeVoter(c.Context, req)
+	err := c.removeVoter(c.Context, req)
 	resp.ErrorCode, resp.ErrorMessage = errorCode(err), message(err)
 	return resp
 }
 
-func (a *API) removeVoter(ctx context.Context, req *kmsg.RemoveRaftVoterRequest) error {
-	if err := a.checkCluster(req.ClusterID); err != nil {
+func (c *Call) removeVoter(ctx context.Context, req *kmsg.RemoveRaftVoterRequest) error {
+	if err := c.API.checkCluster(req.ClusterID); err != nil {
 		return err
 	}
-	group, err := a.quorum().Group(ctx)
+	group, err := c.quorum().Group(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -30,5 +30,5 @@ func (a *API) removeVoter(ctx context.Context, req *kmsg.RemoveRaftVoterRequest)
 	case len(group.Voters) == 1:
 		return fmt.Errorf("%w: voter=%d is the only one", kerr.InvalidRequest, req.VoterID)
 	}
-	return a.quorum().RemoveVoter(ctx, req.VoterID)
+	return c.quorum().RemoveVoter(ctx, req.VoterID)
 }

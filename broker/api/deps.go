@@ -70,6 +70,9 @@ type Deps struct {
 	Purgatory  *purgatory.Purgatory
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
+	// Forward hands a request on to the broker that leads the metadata, to its
+	// API.Forwarded; nil in a cluster of one.
+	Forward func(ctx context.Context, request []byte) (answer []byte, err error)
 	// Policy returns the settings on which leaders depend; nil: those of Config.
 	Policy func() controller.Policy
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.

@@ -10,11 +10,11 @@ import (
 
 // Quorum is the group that keeps the metadata.
 type Quorum interface {
-	// Group returns the group as its leader knows it, from whichever broker.
+	// Group returns the group as this broker knows it, which is most on the leader.
 	Group(ctx context.Context) (QuorumGroup, error)
-	// AddVoter makes a member vote. Its address is that of its internal port.
+	// AddVoter makes a member vote; on the leader. Its address is that of its internal port.
 	AddVoter(ctx context.Context, id int32, address string) error
-	// RemoveVoter takes a member's vote.
+	// RemoveVoter takes a member's vote; on the leader.
 	RemoveVoter(ctx context.Context, id int32) error
 }
 
@@ -39,24 +39,6 @@ type QuorumMember struct {
 func (g *QuorumGroup) votes(id int32) bool {
 	return slices.ContainsFunc(g.Voters, func(m QuorumMember) bool { return m.ID == id })
 }
-
-// quorum returns the group, or one that answers that it can not be asked.
-func (a *API) quorum() Quorum {
-	if a.Quorum == nil {
-		return noQuorum{}
-	}
-	return a.Quorum
-}
-
-type noQuorum struct{}
-
-var errNoQuorum = fmt.Errorf("%w: this broker can not say anything about the metadata group", kerr.UnsupportedVersion)
-
-func (noQuorum) Group(context.Context) (QuorumGroup, error) {
-	return QuorumGroup{Leader: -1, Epoch: -1, HighWatermark: -1}, errNoQuorum
-}
-func (noQuorum) AddVoter(context.Context, int32, string) error { return errNoQuorum }
-func (noQuorum) RemoveVoter(context.Context, int32) error      { return errNoQuorum }
 
 // checkCluster refuses a request that is meant for another cluster.
 func (a *API) checkCluster(id *string) error {

@@ -188,6 +188,14 @@ func toolCluster(t *testing.T, with func(...string) []string) {
 	expect(t, "API versions", runTool(t, "", brokerAPIVersion, with()...), `\(id: 1 rack: \S+ isFenced: false\) -> \(`, `Produce\(0\): `, `Fetch\(1\): `)
 	expect(t, "cluster id", runTool(t, "", clusterTool, append([]string{"cluster-id"}, with()...)...), `^Cluster ID: \S{22}$`)
 	expect(t, "brokers", runTool(t, "", clusterTool, append([]string{"list-endpoints"}, with()...)...), `^1\s+127\.0\.0\.1\s+\d+`)
+	expect(t, "quorum", runTool(t, "", metadataQuorum, with("describe", "--status")...), `^LeaderId:\s+1$`, `^MaxFollowerLag:\s+0$`, `^CurrentObservers:\s+\[\]$`)
+	expect(t, "quorum replication", runTool(t, "", metadataQuorum, with("describe", "--replication")...), `^1\s+\S+\s+[1-9]\d*\s+0\s+.*Leader`)
+	expect(t, "reassignments", runTool(t, "", reassignTool, with("--list")...), `No partition reassignments found\.`)
+	expect(t, "features", runTool(t, "", featureTool, with("describe")...), ``)
+	expect(t, "election", runTool(t, "", leaderElection, with("--election-type", "preferred", "--topic", "sized", "--partition", "0")...), `Valid replica already elected`)
+	if output := failTool(t, clusterTool, append([]string{"unregister", "--id", "7"}, with()...)...); !strings.Contains(output, "BrokerIdNotRegisteredException") {
+		t.Errorf("an unknown broker is forgotten:\n%s", output)
+	}
 }
 
 // toolPerformance: the performance tools, small.
