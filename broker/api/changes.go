@@ -56,21 +56,22 @@ func (a *API) changePartitions(ctx context.Context, n int, decide func(m *metada
 		if err == nil {
 			err = errNoAnswer
 		}
-		open = nil
+		var again []int
 		for i, wish := range proposed {
 			switch {
 			case i >= len(results): // the command that had it failed
 				errs[wish] = err
 			case overtaken(results[i].Reason):
 				errs[wish] = errOvertaken
-				open = append(open, wish)
+				again = append(again, wish)
 			default:
 				errs[wish] = results[i].Reason.Err()
 			}
 		}
-		if len(open) == 0 || ctx.Err() != nil {
+		if len(again) == 0 || ctx.Err() != nil {
 			return errs
 		}
+		open = again
 	}
 	return errs
 }

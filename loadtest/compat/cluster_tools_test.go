@@ -120,15 +120,19 @@ func TestKafkaToolsOfACluster(t *testing.T) {
 	}
 	expect(t, "features", tool(featureTool, "describe"), ``)
 
-	// What is left on a broker that is to be forgotten is moved away first.
-	reassign("1,2", "2,1")
+	// A broker that is to be forgotten is emptied and stopped first. Two brokers remain, so nothing may have three replicas.
+	reassign("3,1", "2,1")
 	tool(reassignTool, "--reassignment-json-file", plan, "--execute")
 	untilSays(t, func() string { return tool(reassignTool, "--reassignment-json-file", plan, "--verify") },
 		`(?s)partition moved-0 is completed\..*partition moved-1 is completed\.`)
 	if output := failTool(t, clusterTool, append([]string{"unregister", "--id", "3"}, with()...)...); !strings.Contains(output, "broker in use") {
 		t.Errorf("a broker in service is forgotten:\n%s", output)
 	}
+	expect(t, "decommission", brokers[0].Run("broker", "decommission", "3", "--wait"), `^3\s+in service, draining\s+0\s+0\s+it is empty: stop it, then call again`)
+	expect(t, "health", brokers[1].Run("cluster", "health"), `^healthy: 3 brokers, 1 topic, 2 partitions$`)
+	expect(t, "emptied", describe(), `Partition: 0\s+Leader: [12]\s+Replicas: (1,2|2,1)\s`, `Partition: 1\s+Leader: [12]\s+Replicas: (1,2|2,1)\s`)
 	brokers[2].Stop()
+	expect(t, "list", brokers[1].Run("broker", "list"), `^3\s.*\sfenced, draining\s+0\s+0$`)
 	expect(t, "unregister", runTool(t, "", clusterTool, append([]string{"unregister", "--id", "3"}, with()...)...), `Broker 3 is no longer registered\.`)
 	// Without a group: the topic of their offsets would have three replicas, and there are two brokers now.
 	records := 0
