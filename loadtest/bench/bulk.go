@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidelinehq/tideline/loadtest/latency"
 )
 
 // bulkMetrics are the rows of the large batches.
@@ -127,7 +129,7 @@ func (b *bench) bulkTurn(ctx context.Context, of *broker, topic string, total in
 		return nil, err
 	}
 	got["tail_cpu_s_per_gb"] = (after - before).Seconds() / (float64(n) * recordBytes / 1e9)
-	got["tail_p50_ms"], got["tail_p99_ms"] = seen.percentiles().P50, seen.percentiles().P99
+	got["tail_p50_ms"], got["tail_p99_ms"] = seen.Percentiles().P50, seen.Percentiles().P99
 	return got, of.deleteTopic(ctx, topic)
 }
 
@@ -202,7 +204,7 @@ func consumeAll(ctx context.Context, of *broker, topic string, partitions int, r
 
 // tail produces at a steady rate while a consumer follows, and looks at the time from one to the other. The first eight
 // bytes of a value are the time at which it was handed to the producer.
-func tail(ctx context.Context, of *broker, topic string, partitions int, values *payload) (*histogram, int64, error) {
+func tail(ctx context.Context, of *broker, topic string, partitions int, values *payload) (*latency.Histogram, int64, error) {
 	in, err := consumer(of, topic, partitions, kgo.NewOffset().AtStart())
 	if err != nil {
 		return nil, 0, err
@@ -238,7 +240,7 @@ func tail(ctx context.Context, of *broker, topic string, partitions int, values 
 			out.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(i) % int32(partitions), Value: value}, done)
 		}
 	}()
-	var seen histogram
+	var seen latency.Histogram
 	for n := int64(0); n < records; {
 		fetches := in.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -249,7 +251,7 @@ func tail(ctx context.Context, of *broker, topic string, partitions int, values 
 		}
 		now := monotonic()
 		fetches.EachRecord(func(r *kgo.Record) {
-			seen.record(now - int64(binary.LittleEndian.Uint64(r.Value)))
+			seen.Record(now - int64(binary.LittleEndian.Uint64(r.Value)))
 		})
 		n += int64(fetches.NumRecords())
 	}

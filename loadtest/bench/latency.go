@@ -74,12 +74,12 @@ func (b *bench) sendOpenLoop(ctx context.Context, of *broker, round int, warm, m
 	if err := loop.close(); err != nil {
 		return nil, err
 	}
-	p := seen.percentiles()
+	p := seen.Percentiles()
 	b.say("  %-8s p50 %.2f  p99 %.2f  p99.9 %.2f  max %.1f ms, %.1f µs CPU a request, %d requests (generator late: p99 %.2f ms)",
-		of.name, p.P50, p.P99, p.P999, p.Max, float64((edges[1]-edges[0]).Microseconds())/float64(n), n, loop.late.percentiles().P99)
+		of.name, p.P50, p.P99, p.P999, p.Max, float64((edges[1]-edges[0]).Microseconds())/float64(n), n, loop.late.Percentiles().P99)
 	s := &Sample{Latency: p, Values: map[string]float64{
 		"p50": p.P50, "p99": p.P99, "p999": p.P999, "cpu_us_per_request": float64((edges[1] - edges[0]).Microseconds()) / float64(n),
-		"requests_per_second": float64(n) / measure.Seconds(), "generator_late_p99_ms": loop.late.percentiles().P99,
+		"requests_per_second": float64(n) / measure.Seconds(), "generator_late_p99_ms": loop.late.Percentiles().P99,
 	}}
 	if len(syncs) == 2 && syncs[1] > syncs[0] {
 		s.Values["requests_per_sync"] = float64(n) / (syncs[1] - syncs[0])

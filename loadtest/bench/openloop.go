@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/loadtest/latency"
 )
 
 const (
@@ -31,8 +32,8 @@ type openLoop struct {
 	conns  []*requester
 	rng    *rand.Rand
 	perSec float64
-	late   histogram // how far behind its own schedule the generator was
-	from   int64     // latencies of requests intended from here on count, monotonic ns
+	late   latency.Histogram // how far behind its own schedule the generator was
+	from   int64             // latencies of requests intended from here on count, monotonic ns
 	closed sync.Once
 }
 
@@ -41,7 +42,7 @@ type requester struct {
 	conn    net.Conn
 	request []byte     // a whole request, but for its correlation id
 	sent    chan int64 // intended times of the requests that wait for an answer
-	seen    histogram
+	seen    latency.Histogram
 }
 
 // dialOpenLoop opens n connections; connection i writes to partition i of the topic.
@@ -94,7 +95,7 @@ func produceRequest(topic string, partition int32, rng *rand.Rand) ([]byte, erro
 }
 
 // run sends for the time of warm and measure, and returns when all answers are there. Around the measured part it calls edge.
-func (l *openLoop) run(ctx context.Context, warm, measure time.Duration, edge func() error) (*histogram, int64, error) {
+func (l *openLoop) run(ctx context.Context, warm, measure time.Duration, edge func() error) (*latency.Histogram, int64, error) {
 	begin := monotonic() + int64(10*time.Millisecond)
 	l.from = begin + int64(warm)
 	end := l.from + int64(measure)
@@ -134,11 +135,11 @@ func (l *openLoop) run(ctx context.Context, warm, measure time.Duration, edge fu
 	if err := context.Cause(ctx); err != nil {
 		return nil, 0, err
 	}
-	var all histogram
+	var all latency.Histogram
 	for _, c := range l.conns {
-		all.merge(&c.seen)
+		all.Merge(&c.seen)
 	}
-	return &all, all.total, nil
+	return &all, all.Count(), nil
 }
 
 // pace writes each request at its time: gaps are exponential, connections are drawn evenly.
@@ -172,7 +173,7 @@ func (l *openLoop) pace(ctx context.Context, begin, end int64) error {
 			return err
 		}
 		if due >= l.from {
-			l.late.record(monotonic() - due)
+			l.late.Record(monotonic() - due)
 		}
 	}
 }
@@ -205,7 +206,7 @@ func (c *requester) read(from int64) error {
 			return err
 		}
 		if intended >= from {
-			c.seen.record(now - intended)
+			c.seen.Record(now - intended)
 		}
 	}
 	return nil

@@ -6,22 +6,24 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/tidelinehq/tideline/loadtest/latency"
 )
 
 // Sample is one measurement of one broker: one line of the results.
 type Sample struct {
-	Kind     string             `json:"kind"` // "sample"
-	Time     time.Time          `json:"time"`
-	Commit   string             `json:"commit"`
-	Machine  Machine            `json:"machine"`
-	Command  string             `json:"command"`
-	Seed     uint64             `json:"seed"`
-	Load     float64            `json:"load_average"` // of the machine, just before
-	Scenario string             `json:"scenario"`
-	System   string             `json:"system"`
-	Round    int                `json:"round"`
-	Values   map[string]float64 `json:"values"`
-	Latency  *Percentiles       `json:"latency_ms,omitempty"`
+	Kind     string               `json:"kind"` // "sample"
+	Time     time.Time            `json:"time"`
+	Commit   string               `json:"commit"`
+	Machine  Machine              `json:"machine"`
+	Command  string               `json:"command"`
+	Seed     uint64               `json:"seed"`
+	Load     float64              `json:"load_average"` // of the machine, just before
+	Scenario string               `json:"scenario"`
+	System   string               `json:"system"`
+	Round    int                  `json:"round"`
+	Values   map[string]float64   `json:"values"`
+	Latency  *latency.Percentiles `json:"latency_ms,omitempty"`
 }
 
 // Ratio compares the two brokers over all rounds, or one figure with its target: one line of the table and of the results.
@@ -79,10 +81,10 @@ func (r *recorder) write(line any) error {
 	return err
 }
 
-func (r *recorder) add(scenario, system string, round int, load float64, values map[string]float64, latency *Percentiles) error {
+func (r *recorder) add(scenario, system string, round int, load float64, values map[string]float64, seen *latency.Percentiles) error {
 	s := r.stamp
 	s.Kind, s.Time, s.Load = "sample", time.Now().UTC().Truncate(time.Millisecond), load
-	s.Scenario, s.System, s.Round, s.Values, s.Latency = scenario, system, round, values, latency
+	s.Scenario, s.System, s.Round, s.Values, s.Latency = scenario, system, round, values, seen
 	r.samples = append(r.samples, s)
 	return r.write(s)
 }

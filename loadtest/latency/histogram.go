@@ -1,16 +1,16 @@
-package main
+package latency
 
 import (
 	"math/bits"
 	"time"
 )
 
-// histogram counts durations in buckets that are at most 1/64 of their value wide: percentiles are right within 1.6 %.
-// One goroutine records; merge when it is done.
+// Histogram counts durations in buckets that are at most 1/64 of their value wide: percentiles are right within 1.6 %.
+// One goroutine records; Merge when it is done.
 //
 //	value < 64 ns     a bucket each
 //	else              octave (position of the highest bit) × 64 steps
-type histogram struct {
+type Histogram struct {
 	counts [buckets]uint32
 	total  int64
 	most   int64 // exact
@@ -40,13 +40,18 @@ func upper(bucket int) int64 {
 	return (int64(steps+bucket&(steps-1))+1)<<shift - 1
 }
 
-func (h *histogram) record(ns int64) {
+// Record counts one duration.
+func (h *Histogram) Record(ns int64) {
 	h.counts[bucketOf(ns)]++
 	h.total++
 	h.most = max(h.most, ns)
 }
 
-func (h *histogram) merge(o *histogram) {
+// Count is how many were recorded.
+func (h *Histogram) Count() int64 { return h.total }
+
+// Merge adds what another has counted.
+func (h *Histogram) Merge(o *Histogram) {
 	for i, n := range o.counts {
 		h.counts[i] += n
 	}
@@ -54,8 +59,8 @@ func (h *histogram) merge(o *histogram) {
 	h.most = max(h.most, o.most)
 }
 
-// quantile is the value that a share q of the recorded ones does not exceed.
-func (h *histogram) quantile(q float64) time.Duration {
+// Quantile is the value that a share q of the recorded ones does not exceed.
+func (h *Histogram) Quantile(q float64) time.Duration {
 	rank, seen := int64(q*float64(h.total)), int64(0)
 	for i, n := range h.counts {
 		if seen += int64(n); seen > rank {
@@ -75,7 +80,8 @@ type Percentiles struct {
 	Count int64   `json:"count"`
 }
 
-func (h *histogram) percentiles() *Percentiles {
+// Percentiles sums the histogram up.
+func (h *Histogram) Percentiles() *Percentiles {
 	ms := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
-	return &Percentiles{ms(h.quantile(.5)), ms(h.quantile(.9)), ms(h.quantile(.99)), ms(h.quantile(.999)), ms(time.Duration(h.most)), h.total}
+	return &Percentiles{ms(h.Quantile(.5)), ms(h.Quantile(.9)), ms(h.Quantile(.99)), ms(h.Quantile(.999)), ms(time.Duration(h.most)), h.total}
 }

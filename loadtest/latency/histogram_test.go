@@ -1,4 +1,4 @@
-package main
+package latency
 
 import (
 	"math/rand/v2"
@@ -21,26 +21,26 @@ func TestBucketsCoverEveryValueOnce(t *testing.T) {
 
 func TestQuantilesOfMergedHistograms(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var parts [3]histogram
+	var parts [3]Histogram
 	var all []int64
 	for i := range 30000 {
 		ns := int64(rng.ExpFloat64() * float64(time.Millisecond))
-		parts[i%3].record(ns)
+		parts[i%3].Record(ns)
 		all = append(all, ns)
 	}
-	var h histogram
+	var h Histogram
 	for i := range parts {
-		h.merge(&parts[i])
+		h.Merge(&parts[i])
 	}
 	slices.Sort(all)
 	for _, q := range []float64{0, .5, .9, .99, .999} {
 		want := all[int(q*float64(len(all)))]
-		got := h.quantile(q).Nanoseconds()
+		got := h.Quantile(q).Nanoseconds()
 		if got < want || got > want+want/steps+1 {
 			t.Errorf("quantile %v: %d, want %d", q, got, want)
 		}
 	}
-	if got := h.quantile(1).Nanoseconds(); got != all[len(all)-1] {
+	if got := h.Quantile(1).Nanoseconds(); got != all[len(all)-1] {
 		t.Errorf("maximum %d, want %d", got, all[len(all)-1])
 	}
 }
