@@ -31,6 +31,8 @@ const (
 	faultWindow = 60e6 // µs: how long after a mark a gap may begin that is its doing
 )
 
+func byTime(m mark, at int64) int { return cmp.Compare(m.at, at) }
+
 func newGaps(p *plan, began int64) *gaps {
 	return &gaps{began: began, partitions: make([]int64, p.Partitions), producers: make([]int64, p.Producers),
 		byProducer: make([]int64, p.Producers), byPart: make([]int64, p.Partitions), stopped: make([]int64, p.Producers)}
@@ -40,8 +42,9 @@ func (g *gaps) mark(at int64, text string) {
 	if len(g.marks) >= maxMarks {
 		return
 	}
-	g.marks = append(g.marks, mark{at, text})
-	g.faults = append(g.faults, Fault{Mark: text, At: seconds(at - g.began), Partition: -1})
+	i, _ := slices.BinarySearchFunc(g.marks, at+1, byTime) // behind those of the same time; nearly always the end
+	g.marks = slices.Insert(g.marks, i, mark{at, text})
+	g.faults = slices.Insert(g.faults, i, Fault{Mark: text, At: seconds(at - g.began), Partition: -1})
 }
 
 // ack takes an acknowledgement. They come in the order of time.
@@ -89,7 +92,7 @@ func (g *gaps) gap(partition int32, from, to int64) {
 
 // cause is the number of the mark that a gap belongs to, or -1.
 func (g *gaps) cause(from, to int64) int {
-	i, _ := slices.BinarySearchFunc(g.marks, from, func(m mark, at int64) int { return cmp.Compare(m.at, at) })
+	i, _ := slices.BinarySearchFunc(g.marks, from, byTime)
 	if i < len(g.marks) && g.marks[i].at < to {
 		return i
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -65,7 +66,7 @@ func makeRecord(run RunID, partition int32, id identity, sent int64, size int) *
 	fillPayload(value[recordHeader:], value[:40])
 	key := recordKey(partition, id)
 	binary.BigEndian.PutUint32(value[crcAt:], codec.CRC32C(value[:crcAt], value[recordHeader:], key, run[:]))
-	return &kgo.Record{Partition: partition, Key: key, Value: value, Headers: []kgo.RecordHeader{{Key: runHeader, Value: run[:]}}}
+	return &kgo.Record{Timestamp: time.UnixMicro(sent).Truncate(time.Millisecond), Partition: partition, Key: key, Value: value, Headers: []kgo.RecordHeader{{Key: runHeader, Value: run[:]}}}
 }
 
 func recordKey(partition int32, id identity) []byte {
@@ -92,6 +93,8 @@ func checkRecord(run RunID, partition int32, r *kgo.Record) (id identity, sent i
 		return id, sent, fmt.Errorf("record was written to another partition: %v partition=%d", id, at)
 	case id.sequence < 0 || id.sequence > maxSequence:
 		return id, sent, fmt.Errorf("record has a sequence that cannot be: %v", id)
+	case r.Attrs.TimestampType() == 0 && r.Timestamp.UnixMilli() != sent/1000: // else it is the broker's
+		return id, sent, fmt.Errorf("timestamp differs: %v got=%d want=%d", id, r.Timestamp.UnixMilli(), sent/1000)
 	case len(r.Headers) != 1 || r.Headers[0].Key != runHeader:
 		return id, sent, fmt.Errorf("headers are not those that were written: %v count=%d", id, len(r.Headers))
 	}

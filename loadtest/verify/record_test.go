@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -44,6 +45,7 @@ func TestRecordIsChecked(t *testing.T) {
 		{"header", func(r *kgo.Record) { r.Headers[0].Value[0]++ }, "header differs"},
 		{"name of the header", func(r *kgo.Record) { r.Headers[0].Key = "ran" }, "headers are not"},
 		{"no header", func(r *kgo.Record) { r.Headers = nil }, "header differs"},
+		{"timestamp", func(r *kgo.Record) { r.Timestamp = r.Timestamp.Add(time.Millisecond) }, "timestamp differs"},
 		{"cut", func(r *kgo.Record) { r.Value = r.Value[:299] }, "checksum is wrong"},
 		{"longer", func(r *kgo.Record) { r.Value = append(r.Value, 0) }, "checksum is wrong"},
 		{"swapped", func(r *kgo.Record) { r.Value = makeRecord(testRun, 7, identity{1, 1}, 5, 300).Value }, "checksum is wrong"},
