@@ -128,7 +128,7 @@ func (g *gaps) sum(r *Result) {
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
 		of := byKind[kind]
 		slices.Sort(of)
-		r.FaultGaps = append(r.FaultGaps, FaultGaps{Kind: kind, Count: len(of), MinMS: of[0], MedianMS: of[len(of)/2], MaxMS: of[len(of)-1]})
+		r.FaultGaps = append(r.FaultGaps, FaultGaps{Kind: kind, Count: len(of), MinMS: of[0], MedianMS: (of[(len(of)-1)/2] + of[len(of)/2]) / 2, MaxMS: of[len(of)-1]})
 	}
 }
 
