@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/metadata/controller"
+	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
 // createPartitions answers CreatePartitions.
@@ -37,7 +39,22 @@ func createPartitions(c *Call) kmsg.Response {
 	return resp
 }
 
+// growTries bounds how often a growth is decided anew. Each that was in vain is one of somebody else that was not, so a request that
+// uses them all up met as many others at the same moment.
+const growTries = 32
+
+// growTopic grows a topic. What it decides holds for the number of partitions that the topic has now; when somebody else grows
+// it in between, the command is refused, and is decided anew: there may still be fewer than were asked for.
 func (a *API) growTopic(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	for range growTries {
+		if err := a.growOnce(ctx, asked, validateOnly); !errors.Is(err, command.WrongCount) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the topic grows too often at once topic=%s", kerr.RequestTimedOut, asked.Topic)
+}
+
+func (a *API) growOnce(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
 	image := a.Metadata.Image()
 	t, ok := image.Topic(asked.Topic)
 	if !ok {
