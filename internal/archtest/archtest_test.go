@@ -29,6 +29,7 @@ var ranks = map[string]int{
 // module that is not listed, a new one, belongs nowhere until a folder is
 // named for it here. The longest matching module counts.
 var rims = map[string][]string{
+	"github.com/anishathalye/porcupine":     {"loadtest/verify/linear"},
 	"github.com/aws/":                       {"tiering/objstore/awss3"},
 	"github.com/minio/minio-go/":            {"tiering/objstore/minios3"},
 	"github.com/cenkalti/backoff/":          {"tiering/objstore", "broker"},

@@ -5,6 +5,8 @@
 //	verify mark -dir DIR sigkill leader 2                   write down that something is done to the cluster
 //	verify check -brokers HOST:PORT -dir DIR                read all again, and check; -offline: check only
 //
+//	verify metadata -brokers HOST:PORT -dir DIR             are operations on topics linearizable?
+//
 // A summary goes to standard error, the result as one line of JSON to standard output and to results.jsonl of the directory. Exit
 // status: 0 every promise was kept, 1 one was broken or something failed, 2 bad usage. Where -brokers is not given, the
 // environment variable TIDELINE_BROKERS is used.

@@ -49,9 +49,11 @@ func run(ctx context.Context, args []string) error {
 			return check(ctx, args[1:])
 		case "mark":
 			return mark(args[1:])
+		case "metadata":
+			return metadata(ctx, args[1:])
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: verify run|produce|check|mark [flags]; verify run -help shows the flags")
+	fmt.Fprintln(os.Stderr, "usage: verify run|produce|check|mark|metadata [flags]; verify run -help shows the flags")
 	return errUsage
 }
 
