@@ -8,11 +8,12 @@ import (
 )
 
 // gaps finds out when nothing was acknowledged, to whom, and after what. A gap is the time between two neighbouring
-// acknowledgements of a partition or of a producer; what comes before the first is the start of the run.
+// acknowledgements of a partition or of a producer; what comes before the first is the start of the run. It belongs to the mark
+// that is nearest to its beginning: the last before it, for what was under way is acknowledged after a kill, or the first within it.
 //
 //	acks of a partition   │ │ │ │                 │ │ │ │
-//	marks                        ▲ sigkill  ▲ restart
-//	gap                         ├─────────────────┤  is the first mark's within it; without one, that of the last mark before
+//	marks                      ▲ sigkill   ▲ restart
+//	gap                         ├─────────────────┤  belongs to the first mark
 type gaps struct {
 	began      int64
 	marks      []mark // at: µs since 1970, ascending
@@ -85,6 +86,16 @@ func (g *gaps) gap(partition int32, from, to int64) {
 	if i >= 0 {
 		at.After = g.marks[i].text
 	}
+	// Partitions that are silent at the same time are one outage; the longest stands for all.
+	for n, other := range g.longest {
+		if at.At < other.At+other.MS/1e3 && other.At < at.At+at.MS/1e3 {
+			if at.MS <= other.MS {
+				return
+			}
+			g.longest = slices.Delete(g.longest, n, n+1)
+			break
+		}
+	}
 	g.longest = append(g.longest, at)
 	slices.SortStableFunc(g.longest, func(a, b GapAt) int { return cmp.Compare(b.MS, a.MS) })
 	g.longest = g.longest[:min(len(g.longest), longestGaps)]
@@ -92,14 +103,18 @@ func (g *gaps) gap(partition int32, from, to int64) {
 
 // cause is the number of the mark that a gap belongs to, or -1.
 func (g *gaps) cause(from, to int64) int {
-	i, _ := slices.BinarySearchFunc(g.marks, from, byTime)
-	if i < len(g.marks) && g.marks[i].at < to {
-		return i
+	within, _ := slices.BinarySearchFunc(g.marks, from, byTime)
+	before := within - 1
+	if before >= 0 && from-g.marks[before].at >= faultWindow {
+		before = -1
 	}
-	if i > 0 && from-g.marks[i-1].at < faultWindow {
-		return i - 1
+	switch {
+	case within == len(g.marks) || g.marks[within].at >= to:
+		return before
+	case before >= 0 && from-g.marks[before].at < g.marks[within].at-from:
+		return before
 	}
-	return -1
+	return within
 }
 
 // sum ends the last gaps, those up to where the producers stopped sending, and enters all in a result.
@@ -113,6 +128,8 @@ func (g *gaps) sum(r *Result) {
 			g.byProducer[producer] = max(g.byProducer[producer], g.stopped[producer]-last)
 		}
 	}
+	// What was done after the producers had stopped has no gap to show.
+	g.faults = slices.DeleteFunc(g.faults, func(f Fault) bool { return stopped > 0 && f.At > seconds(stopped-g.began) })
 	r.LongestGaps, r.Faults = g.longest, g.faults
 	for _, long := range g.byProducer {
 		r.ProducerGapsMS = append(r.ProducerGapsMS, milliseconds(long))

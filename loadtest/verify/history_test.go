@@ -359,16 +359,17 @@ func TestGapsBelongToMarks(t *testing.T) {
 		{0, 3, 3, 5e6, 1}, {1, 4, 4, 2.9e6, 1}, {1, 5, 5, 5e6, 1}}, done{6e6, 6.5e6, 10}}
 	slices.SortStableFunc(h.producers[0][0].(acks), func(a, b ack) int { return int(a.at - b.at) })
 	h.producers[1] = nil
-	h.marks = []entry{mark{2.1e6, "sigkill leader 1"}, mark{2.5e6, "restart 1"}, mark{3e6, "sigkill leader 2"}}
+	h.marks = []entry{mark{2.0003e6, "sigkill leader 1"}, mark{2.5e6, "restart 1"}, mark{2.65e6, "sigkill leader 2"}, mark{2.89e6, "throttle"}}
 	h.reader, h.replay = nil, nil
 	r := check(t, h.write(t))
 	ms := func(v float64) float64 { return float64(int(v)) }
-	for i, want := range []Fault{{Mark: "sigkill leader 1", GapMS: 600}, {Mark: "restart 1", GapMS: 300, Partition: 1}, {Mark: "sigkill leader 2", GapMS: 2400}} {
+	for i, want := range []Fault{{Mark: "sigkill leader 1", GapMS: 600}, {Mark: "restart 1", GapMS: 200, Partition: 1}, {Mark: "sigkill leader 2", GapMS: 2400},
+		{Mark: "throttle", GapMS: 2100, Partition: 1}} {
 		if got := r.Faults[i]; got.Mark != want.Mark || ms(got.GapMS+.5) < want.GapMS-1 || ms(got.GapMS) > want.GapMS+1 || got.Partition != want.Partition {
 			t.Errorf("fault %d: %+v want %+v", i, got, want)
 		}
 	}
-	if len(r.FaultGaps) != 2 || r.FaultGaps[1].Kind != "sigkill" || r.FaultGaps[1].Count != 2 || ms(r.FaultGaps[1].MaxMS) != 2400 {
+	if len(r.FaultGaps) != 3 || r.FaultGaps[1].Kind != "sigkill" || r.FaultGaps[1].Count != 2 || ms(r.FaultGaps[1].MaxMS) != 2400 {
 		t.Errorf("by kind: %+v", r.FaultGaps)
 	}
 	if got := ms(r.ProducerGapsMS[0]); got != 2100 {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +70,7 @@ func Start(ctx context.Context, o Options) (_ *Run, err error) {
 		return nil, err
 	}
 	if err := createTopic(ctx, &r.options); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(filepath.Join(o.Dir, planFile)))
 	}
 	if err := r.prepare(); err != nil {
 		return nil, errors.Join(err, r.abandon())
