@@ -8,13 +8,14 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidelinehq/tideline/internal/child"
 )
 
 const (
@@ -40,16 +41,17 @@ type Process struct {
 	binary  string
 	kafka   string // HOST:PORT, the same after a restart
 	http    string
+	within  []string // the command through which the program is run; empty: none
+	args    []string // before the settings
 	log     tail
 	running *running // nil when it is stopped
 }
 
 // running is one run of the program.
 type running struct {
-	cmd   *exec.Cmd
-	ended atomic.Bool   // somebody of the test ends it
-	done  chan struct{} // closed when it has ended
-	err   error         // how; valid when done is closed
+	*child.Process
+	ready chan string // of one element: the first line that it printed
+	ended atomic.Bool // somebody of the test ends it, or it may end
 }
 
 // Start builds the program if need be, runs a broker and returns when it serves. The broker is ended with the test.
@@ -68,6 +70,7 @@ func Start(tb testing.TB, o Options) *Process {
 		if p.kafka, p.http, err = freeAddresses(); err != nil {
 			tb.Fatal(err)
 		}
+		p.args = []string{"dev", "--data-dir", o.Dir, "--listen", p.kafka, "--http", p.http}
 		if err = p.launch(); err == nil {
 			return p
 		}
@@ -101,17 +104,15 @@ func (p *Process) Set(key, value string) {
 // Kill ends the broker at once with SIGKILL, as a crash would, and returns when it is gone.
 func (p *Process) Kill() {
 	p.tb.Helper()
-	run := p.take("kill")
-	if err := run.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.take("kill").Kill(); err != nil {
 		p.tb.Fatalf("kill tideline: %v", err)
 	}
-	<-run.done
 }
 
 // Stop ends the broker politely with SIGTERM. A stop that fails or takes too long fails the test.
 func (p *Process) Stop() {
 	p.tb.Helper()
-	if err := p.stop(p.take("stop")); err != nil {
+	if err := p.take("stop").Stop(stopTimeout); err != nil {
 		p.tb.Fatalf("stop tideline: %v", err)
 	}
 }
@@ -127,13 +128,33 @@ func (p *Process) PID() int {
 	if p.running == nil {
 		return 0
 	}
-	return p.running.cmd.Process.Pid
+	return p.running.PID()
+}
+
+// MayEnd says that from now on until its next start the broker may end by itself. Ended tells whether it has.
+func (p *Process) MayEnd() {
+	if p.running != nil {
+		p.running.ended.Store(true)
+	}
+}
+
+// Ended reports whether the broker does not run: it was stopped, or has ended by itself.
+func (p *Process) Ended() bool {
+	if p.running == nil {
+		return true
+	}
+	select {
+	case <-p.running.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // Restart starts a stopped or killed broker on the same ports and data, and returns when it serves.
 func (p *Process) Restart() {
 	p.tb.Helper()
-	if p.running != nil {
+	if !p.Ended() {
 		p.tb.Fatal("restart tideline: it is running")
 	}
 	if err := p.launch(); err != nil {
@@ -163,54 +184,60 @@ func (p *Process) Run(args ...string) string {
 	return string(output)
 }
 
+// launch runs the program and returns when it serves.
 func (p *Process) launch() error {
-	args := []string{"dev", "--data-dir", p.options.Dir, "--listen", p.kafka, "--http", p.http}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	return p.awaitReady()
+}
+
+// begin runs the program.
+func (p *Process) begin() error {
+	args := slices.Concat(p.within, []string{p.binary}, p.args)
 	for _, key := range slices.Sorted(maps.Keys(p.options.Settings)) {
 		args = append(args, "--set", key+"="+p.options.Settings[key])
 	}
 	ready := &readyLine{log: &p.log, ready: make(chan string, 1)}
-	cmd := exec.Command(p.binary, args...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(append(environ(), "GORACE=halt_on_error=1"), p.options.Env...)
 	cmd.Stdout, cmd.Stderr = ready, &p.log
-	dieWithParent(cmd)
-	run := &running{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		// The kernel ties the child's life to the thread that made it, so that thread must stay as long as the child does.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			run.err = cmd.Wait()
-			close(run.done)
-		}
-	}()
-	if err := <-started; err != nil {
+	process, err := child.Start(cmd)
+	if err != nil {
 		return err
 	}
+	p.running = &running{Process: process, ready: ready.ready}
+	return nil
+}
+
+// awaitReady returns when the program that was begun serves. One that does not is ended.
+func (p *Process) awaitReady() error {
+	run := p.running
 	timer := time.NewTimer(ReadyTimeout)
 	defer timer.Stop()
+	var err error
 	select {
-	case line := <-ready.ready:
-		if want := fmt.Sprintf("ready kafka=%s http=%s", p.kafka, p.http); line != want {
-			return errors.Join(fmt.Errorf("it printed %q, not %q", line, want), p.kill(run))
+	case line := <-run.ready:
+		want := fmt.Sprintf("ready kafka=%s http=%s", p.kafka, p.http)
+		if line == want {
+			go p.watch(run)
+			return nil
 		}
-	case <-run.done:
-		return fmt.Errorf("it ended before it served: %w", run.err)
+		err = fmt.Errorf("it printed %q, not %q", line, want)
+	case <-run.Done():
+		err = fmt.Errorf("it ended before it served: %w", run.Err())
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("not ready after %s", ReadyTimeout), p.kill(run))
+		err = fmt.Errorf("not ready after %s", ReadyTimeout)
 	}
-	p.running = run
-	go p.watch(run)
-	return nil
+	p.running = nil
+	return errors.Join(err, run.Kill())
 }
 
 // watch fails the test when a broker ends that nobody ended.
 func (p *Process) watch(run *running) {
-	<-run.done
+	<-run.Done()
 	if !run.ended.Load() {
-		p.tb.Errorf("tideline ended by itself: %v", run.err)
+		p.tb.Errorf("tideline kafka=%s ended by itself: %v", p.kafka, run.Err())
 	}
 }
 
@@ -231,30 +258,9 @@ func (p *Process) signal(s syscall.Signal) {
 	if p.running == nil {
 		p.tb.Fatalf("signal tideline: it is not running signal=%s", s)
 	}
-	if err := p.running.cmd.Process.Signal(s); err != nil {
+	if err := p.running.Signal(s); err != nil {
 		p.tb.Fatalf("signal tideline: %v signal=%s", err, s)
 	}
-}
-
-func (p *Process) stop(run *running) error {
-	// An error means that it has ended already, which the wait finds.
-	_ = run.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(stopTimeout)
-	defer timer.Stop()
-	select {
-	case <-run.done:
-		return run.err
-	case <-timer.C:
-		return errors.Join(fmt.Errorf("still running %s after SIGTERM", stopTimeout), p.kill(run))
-	}
-}
-
-func (p *Process) kill(run *running) error {
-	if err := run.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-run.done
-	return nil
 }
 
 func (p *Process) cleanup() {
@@ -262,11 +268,11 @@ func (p *Process) cleanup() {
 		p.running = nil
 		// A broker that ended by itself is the watcher's to report.
 		select {
-		case <-run.done:
+		case <-run.Done():
 		default:
 			run.ended.Store(true)
-			_ = run.cmd.Process.Signal(syscall.SIGCONT) // it may be suspended, or be gone
-			if err := p.stop(run); err != nil {
+			_ = run.Signal(syscall.SIGCONT) // it may be suspended, or be gone
+			if err := run.Stop(stopTimeout); err != nil {
 				p.tb.Errorf("stop tideline: %v", err)
 			}
 		}
@@ -282,14 +288,22 @@ func environ() []string {
 }
 
 func freeAddresses() (kafka, http string, err error) {
-	// Both are held until both are known, so that they differ.
-	a, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeListeners("127.0.0.1", 2)
 	if err != nil {
 		return "", "", err
 	}
-	b, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", errors.Join(err, a.Close())
+	return free[0], free[1], nil
+}
+
+// freeListeners returns different addresses of a host on which nobody listens now.
+func freeListeners(host string, n int) (addrs []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, l.Close()) }() // all are held until all are known, so that they differ
+		addrs = append(addrs, l.Addr().String())
 	}
-	return a.Addr().String(), b.Addr().String(), errors.Join(a.Close(), b.Close())
+	return addrs, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -43,34 +44,67 @@ func (t *tail) String() string {
 // a configuration file; data.dir is a temporary one unless it is given. It returns the addresses of Kafka and of the admin API.
 func Start(tb testing.TB, settings map[string]string) (kafka, http string) {
 	tb.Helper()
-	set := []string{"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0"}
-	if settings["data.dir"] == "" {
-		set = append(set, "data.dir="+tb.TempDir())
+	n := newNode(tb, settings)
+	if err := n.start(); err != nil {
+		tb.Fatalf("start broker: %v", err)
 	}
-	for key, value := range settings {
+	return n.b.Addresses()
+}
+
+// node is a broker that can be stopped and started again. Its methods must not be called at the same time.
+type node struct {
+	settings map[string]string
+	log      tail
+	b        *broker.Broker // nil: stopped
+}
+
+// newNode is one that does not run yet, and is stopped with the test.
+func newNode(tb testing.TB, settings map[string]string) *node {
+	tb.Helper()
+	n := &node{settings: map[string]string{"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0"}}
+	maps.Copy(n.settings, settings)
+	if n.settings["data.dir"] == "" {
+		n.settings["data.dir"] = tb.TempDir()
+	}
+	tb.Cleanup(func() {
+		if err := n.stop(); err != nil {
+			tb.Errorf("stop broker: %v", err)
+		}
+		if tb.Failed() {
+			tb.Logf("log of the broker listeners=%s:\n%s", n.settings["listeners"], &n.log)
+		}
+	})
+	return n
+}
+
+func (n *node) start() error {
+	var set []string
+	for key, value := range n.settings {
 		set = append(set, key+"="+value)
 	}
 	cfg, err := config.Load(config.Sources{Set: set, Machine: config.ThisMachine()})
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	log := &tail{}
-	b, err := broker.New(cfg, slog.New(slog.NewTextHandler(log, nil)), nil)
+	b, err := broker.New(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), nil)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	if err := b.Start(context.Background()); err != nil {
-		tb.Fatalf("start broker: %v", err)
+		return err
 	}
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		if err := b.Stop(ctx); err != nil {
-			tb.Errorf("stop broker: %v", err)
-		}
-		if tb.Failed() {
-			tb.Logf("log of the broker kafka=%s:\n%s", kafka, log)
-		}
-	})
-	return b.Addresses()
+	n.b = b
+	return nil
+}
+
+// stop ends a broker in order. One that does not run stays so.
+func (n *node) stop() error {
+	b := n.b
+	if b == nil {
+		return nil
+	}
+	n.b = nil
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return b.Stop(ctx)
 }
