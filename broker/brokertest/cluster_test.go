@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,6 +71,18 @@ func TestClusterWithoutOneDisk(t *testing.T) {
 	c.AwaitRest(ctx)
 	w.write(ctx, t, c, "after", nil)
 	w.check(ctx, t, c)
+}
+
+// TestClusterStops has the brokers stop one after the other. The last has nobody to hand over to, and does not wait for anybody.
+func TestClusterStops(t *testing.T) {
+	c := brokertest.StartCluster(t, 3, brokertest.ClusterOptions{})
+	c.Broker(0).Run("topic", "create", topic)
+	for i := range c.Size() {
+		c.Stop(i)
+	}
+	if logs := c.Logs(); strings.Contains(logs, "deadline exceeded") {
+		t.Errorf("a broker waited as long as it could:%s", logs)
+	}
 }
 
 // place is where a record was acknowledged.

@@ -20,8 +20,8 @@
 // The program is built once per state of the source, into .tools/brokertest, and shared by test binaries that run at the same time.
 // A test fails when a broker ends that nobody ended; whatever fails, the end of the broker's log is in the test's output.
 //
-// What it refuses: it does not wait by sleeping, it starts no broker outside of loopback or of the places that a test has made, and a broker never outlives its test, even
-// when the test binary is killed (Linux).
+// What it refuses: it does not wait by sleeping, it starts no broker outside of loopback or of the places that a test has made, and a
+// broker never outlives its test, even when the test binary is killed (Linux).
 //
 // The methods of one Process or Cluster must not be called at the same time, except Log, Logs, Addr,
 // Addresses, HTTP, Dir, Command, State, Await, Rest, Leader and Controller.

@@ -222,18 +222,35 @@ func (m *Member) awaited(image *metadata.Image) bool {
 	return false
 }
 
+// errNobodyLeads is why a broker stops without having handed over what it leads.
+var errNobodyLeads = errors.New("nobody leads the metadata")
+
 // Shutdown asks the controller to hand over what this broker leads, and waits until that
-// is done and all know, or ctx ends.
+// is done and all know, or ctx ends. It gives up when nobody has led the metadata for as
+// long as a session lasts: when a whole cluster stops, the last ones have no majority, and
+// nobody whom they could hand anything to.
 func (m *Member) Shutdown(ctx context.Context) error {
 	m.shutdown.Store(true)
 	select {
 	case m.kicked <- struct{}{}:
 	default:
 	}
-	select {
-	case <-m.stopped:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("controlled shutdown: %w", ctx.Err())
+	var alone <-chan time.Time // while nobody leads
+	for {
+		changes := m.o.Store.LeaderChanges()
+		if _, led := m.o.Store.Leader(); led {
+			alone = nil
+		} else if alone == nil {
+			alone = time.After(m.o.SessionTimeout)
+		}
+		select {
+		case <-m.stopped:
+			return nil
+		case <-changes:
+		case <-alone:
+			return fmt.Errorf("controlled shutdown: %w", errNobodyLeads)
+		case <-ctx.Done():
+			return fmt.Errorf("controlled shutdown: %w", ctx.Err())
+		}
 	}
 }
