@@ -32,6 +32,11 @@ build: ## bin/tideline, static, version and commit stamped in
 run: build ## build, then tideline dev with its data in .data
 	$(BIN)/tideline dev --data-dir .data
 
+.PHONY: cluster
+cluster: build ## three brokers and a MinIO in one terminal, data in .data/cluster; CLUSTER='-set key=value' and others
+	$(GO) build -trimpath -o $(BIN)/cluster ./loadtest/cluster
+	exec $(BIN)/cluster $(CLUSTER)
+
 .PHONY: test
 test: ## all tests with the race detector; what a clean machine must pass
 	CGO_ENABLED=1 $(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
