@@ -54,8 +54,9 @@ type Broker struct {
 	cfg      *config.Config
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	fs       vfs.FS
-	now      func() time.Time
+	deps     Deps
+	fs       vfs.FS           // deps.FS
+	now      func() time.Time // deps.Now
 
 	kafka []net.Listener
 	http  net.Listener
@@ -100,8 +101,13 @@ const pageCacheBytes = 32 << 20
 // shorter: then a look for each period.
 const cleanInterval = 30 * time.Second
 
-// New makes a broker that does nothing yet. registry may be nil.
+// New makes a broker in the real world that does nothing yet. registry may be nil.
 func New(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry) (*Broker, error) {
+	return NewWith(cfg, logger, registry, Deps{})
+}
+
+// NewWith makes a broker in the world that its dependencies are.
+func NewWith(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry, deps Deps) (*Broker, error) {
 	for _, l := range cfg.Listeners {
 		if l.Protocol != config.Plaintext {
 			return nil, fmt.Errorf("listeners: %s needs the protocol %s, and this release speaks PLAINTEXT only", l, l.Protocol)
@@ -110,8 +116,9 @@ func New(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry)
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 	}
+	deps.setDefaults(cfg)
 	b := &Broker{
-		cfg: cfg, logger: logger, registry: registry, fs: vfs.OS(), now: time.Now,
+		cfg: cfg, logger: logger, registry: registry, deps: deps, fs: deps.FS, now: deps.Now,
 		fatal: make(chan error, 1), ready: make(chan struct{}),
 	}
 	b.run, b.cancel = context.WithCancel(context.Background())
@@ -155,9 +162,8 @@ func (b *Broker) trace(ctx context.Context) error {
 // listen takes the addresses first: a port that is in use should be known before
 // anything else happens.
 func (b *Broker) listen(ctx context.Context) error {
-	var lc net.ListenConfig
 	for _, l := range b.cfg.Listeners {
-		bound, err := lc.Listen(ctx, "tcp", l.Address())
+		bound, err := b.deps.Listen(ctx, l.Address())
 		if err != nil {
 			return fmt.Errorf("listeners: %w", err)
 		}
@@ -166,7 +172,7 @@ func (b *Broker) listen(ctx context.Context) error {
 	if b.cfg.HTTPListener == "" {
 		return nil
 	}
-	bound, err := lc.Listen(ctx, "tcp", b.cfg.HTTPListener)
+	bound, err := b.deps.Listen(ctx, b.cfg.HTTPListener)
 	if err != nil {
 		return fmt.Errorf("http.listener: %w", err)
 	}
@@ -182,13 +188,12 @@ func (b *Broker) openPeers(ctx context.Context) error {
 	if len(b.cfg.ClusterSeeds) == 0 {
 		return nil
 	}
-	var lc net.ListenConfig
-	bound, err := lc.Listen(ctx, "tcp", b.cfg.RPCListener)
+	bound, err := b.deps.Listen(ctx, b.cfg.RPCListener)
 	if err != nil {
 		return fmt.Errorf("rpc.listener: %w", err)
 	}
 	b.peers = peer.New(peer.Options{
-		Node: b.cfg.NodeID, Incarnation: b.incarnation, Listener: bound, Cluster: b.clusterID,
+		Node: b.cfg.NodeID, Incarnation: b.incarnation, Listener: bound, Dialer: b.deps.Dial, Cluster: b.clusterID,
 		Logger: b.logger.With("part", "peers"),
 	})
 	b.peers.Start()
@@ -223,12 +228,16 @@ func (b *Broker) openState(ctx context.Context) error {
 // openMetadata opens the Raft state, and finds or makes the cluster where there is none yet.
 func (b *Broker) openMetadata(ctx context.Context) error {
 	o := metadata.Options{
-		Dir: filepath.Join(b.cfg.DataDir, "metadata"), NodeID: b.cfg.NodeID,
-		HeartbeatTimeout: b.cfg.ControllerElectionTimeout,
-		OnFatal:          b.fail, Logger: b.logger.With("part", "metadata"), Registerer: b.registry,
+		NodeID: b.cfg.NodeID, HeartbeatTimeout: b.cfg.ControllerElectionTimeout, Log: b.deps.MetadataLog, Now: b.now,
+		OnFatal: b.fail, Logger: b.logger.With("part", "metadata"), Registerer: b.registry,
 	}
 	if b.peers != nil {
 		o.Peers, o.Advertise = b.peers, b.rpcAdvertised()
+	}
+	if o.Log == nil {
+		o.Dir = filepath.Join(b.cfg.DataDir, "metadata")
+	}
+	if b.peers != nil && o.Log == nil {
 		o.Seeds = &metadata.Seeds{
 			Peers: b.peers, NodeID: b.cfg.NodeID, Addresses: b.cfg.ClusterSeeds, Voters: int(b.cfg.ControllerVoters), Logger: o.Logger,
 		}
@@ -271,13 +280,13 @@ const storeCheckTimeout = 3 * time.Second
 
 func (b *Broker) openStore(ctx context.Context) error {
 	logger := b.logger.With("part", "object_store")
-	options := open.Options{Retry: retry.Options{Logger: logger, Registerer: b.registry}}
+	options := retry.Options{Logger: logger, Registerer: b.registry}
 	var err error
 	// Uploads and cold reads have connections and retry budgets of their own.
-	if b.uploads, err = open.Open(ctx, b.cfg.ObjectStore, options); err != nil {
+	if b.uploads, err = b.deps.Store(ctx, options); err != nil {
 		return err
 	}
-	if b.reads, err = open.Open(ctx, b.cfg.ObjectStore, options); err != nil {
+	if b.reads, err = b.deps.Store(ctx, options); err != nil {
 		return err
 	}
 	check, cancel := context.WithTimeout(ctx, storeCheckTimeout)
