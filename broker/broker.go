@@ -547,7 +547,7 @@ func (b *Broker) serve(context.Context) error {
 	for i, l := range b.kafka {
 		name := b.cfg.Listeners[i].Name
 		b.background(func() {
-			if err := b.server.Serve(l, server.ListenerOptions{Name: name}); err != nil && b.run.Err() == nil {
+			if err := b.server.Serve(l, server.ListenerOptions{Name: name}); err != nil && !errors.Is(err, server.ErrClosed) && b.run.Err() == nil {
 				b.fail(fmt.Errorf("listener %s: %w", name, err))
 			}
 		})

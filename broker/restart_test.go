@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker"
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
 )
@@ -104,5 +105,20 @@ func TestLocalLogIsLost(t *testing.T) {
 			m.fetch()
 			m.times()
 		}
+	}
+}
+
+// TestStopIsNoFailure: whoever waits for the end of a broker that was stopped is told of no error.
+func TestStopIsNoFailure(t *testing.T) {
+	n := newNode(t, nil)
+	for range 50 { // so that a shutdown takes a moment
+		c := n.dial()
+		do[*kmsg.ApiVersionsResponse](c, kmsg.NewPtrApiVersionsRequest())
+	}
+	ended := make(chan error, 1)
+	go func(b *broker.Broker) { ended <- b.Wait() }(n.b)
+	n.stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
 	}
 }
