@@ -444,9 +444,13 @@ func (b *Broker) register(ctx context.Context) error {
 			Leaders: b.cfg.AutoLeaderRebalance, Interval: b.cfg.LeaderImbalanceCheck,
 			Replicas: b.cfg.AutoBalance, MaxMoves: maxMoves, MaxBytes: maxMovedBytes,
 		},
+		Voting: controller.Voting{Want: int(b.cfg.ControllerVoters), Patience: b.cfg.ControllerVoterGone},
 		Logger: b.logger.With("part", "membership"), Registerer: b.registry,
 	})
 	b.background(func() { b.member.Steward().Run(b.run) })
+	if b.peers != nil {
+		b.background(func() { b.member.Steward().RunVoting(b.run) })
+	}
 	if err := b.member.Register(ctx); err != nil {
 		return err
 	}

@@ -310,6 +310,8 @@ func TestHistoryOutlivesDisks(t *testing.T) {
 		x.settings["data.dir"] = t.TempDir()
 		x.start()
 		c.settled("t", 0, 3)
+		// It has forgotten what it voted, and votes again only when the group has taken it in anew.
+		x.await("three voters", func() bool { return x.b.Voters() == 3 })
 	}
 	leader.stop()
 	next := c.settled("t", 0, 2)

@@ -6,3 +6,9 @@ import "github.com/tidelinehq/tideline/internal/peer"
 func (b *Broker) StallReplication() {
 	b.peers.Handle(peer.Replication, func(*peer.Conn) { <-b.run.Done() })
 }
+
+// Voters returns how many brokers vote in the metadata group, as far as this one knows.
+func (b *Broker) Voters() int {
+	g, _ := b.meta.Group()
+	return len(g.Voters)
+}

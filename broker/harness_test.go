@@ -84,9 +84,12 @@ func (n *node) start() {
 	if n.b, err = broker.New(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry); err != nil {
 		n.tb.Fatal(err)
 	}
-	if err := n.b.Start(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := n.b.Start(ctx); err != nil {
 		n.b = nil
-		n.tb.Fatalf("start: %v", err)
+		n.tb.Errorf("start: %v", err)
+		return
 	}
 	n.addr, _ = n.b.Addresses()
 }

@@ -12,6 +12,7 @@ type Config struct {
 	ClusterSeeds []string `key:"cluster.seeds"`
 
 	ControllerVoters          int32         `key:"controller.voters"`
+	ControllerVoterGone       time.Duration `key:"controller.voter.gone.ms"`
 	ControllerElectionTimeout time.Duration `key:"controller.quorum.election.timeout.ms"`
 	BrokerSessionTimeout      time.Duration `key:"broker.session.timeout.ms"`
 	BrokerHeartbeatInterval   time.Duration `key:"broker.heartbeat.interval.ms"`

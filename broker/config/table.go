@@ -57,6 +57,8 @@ var nodeSettings = []Setting{
 		Doc: "The internal addresses (rpc.advertised) of the first brokers, the same list in the same order on each of them. A broker without data asks them: when there is a cluster it joins, else those that are listed make one."},
 	{Key: "controller.voters", Type: Int, Default: "3", Allowed: oneOf("1", "3", "5", "7"),
 		Doc: "How many brokers vote on the metadata, the same on each. A majority of them must be up for anything to change. Others take the place of a voter that is gone for good."},
+	{Key: "controller.voter.gone.ms", Type: Int, Default: "300000", Allowed: between(1000, maxInt),
+		Doc: "A voter that was away for so long loses its vote to another broker that is there and has caught up."},
 	{Key: "controller.quorum.election.timeout.ms", Type: Int, Default: "500", Allowed: between(50, 60_000),
 		Doc: "A voter that hears nothing from the controller for so long stands for election. The death of the controller's process is noticed at once."},
 	{Key: "broker.session.timeout.ms", Type: Int, Default: "3000", Allowed: between(100, 600_000),

@@ -36,6 +36,7 @@ type Options struct {
 	// Grace is how long objects of uploads that an older process left open are kept.
 	Grace   time.Duration
 	Balance BalanceOptions
+	Voting  controller.Voting
 	Now     func() time.Time
 	// OnFatal is told why this process must stop: another one is this broker now.
 	OnFatal    func(error)
