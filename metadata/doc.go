@@ -82,6 +82,28 @@
 //     that a ledger names is garbage. Counts are never negative.
 //  5. The leader and host sets agree with the partitions.
 //
+// # Members
+//
+// Every broker is a member of the group that keeps the log, so that it has the
+// image itself; a few of them vote. With Options.Seeds a broker comes to it by
+// itself:
+//
+//	              has a log ──▶ open ──▶ tell the leader the address ──▶ ready
+//	              │                        (removed meanwhile: observer again)
+//	Open ─────────┤                ┌─ all seeds are new ──▶ make the cluster, the first ones vote
+//	              └─ no log ──▶ ask the seeds
+//	                               └─ there is a cluster ──▶ join: removed if it was a member,
+//	                                                        then observer, then open
+//
+// The leader changes one member at a time, and only what those who answer can
+// commit. Who votes is decided by controller.Voting, or by an operator
+// (AddVoter, RemoveVoter). A member that moved tells its address at its start;
+// if another one had it, that one is given an address that nobody can dial until
+// it tells its own.
+//
+// Members watch the port of the leader (peer.Host.Watch). When its process is
+// gone, the voters stand for election in the order of their ids, at once.
+//
 // # Size
 //
 // Measured with three replicas: a partition takes 0.5 KB in memory, 1.4 KB with

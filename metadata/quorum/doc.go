@@ -34,7 +34,19 @@
 //
 // A group of one bootstraps itself, needs no listener, and elects itself as
 // soon as it is open. A group of several is bootstrapped with the same list of
-// voters on each of them; other members are added by the leader.
+// voters on each of them; other members are added by the leader (Membership).
+//
+// A member is dialed by its id and its address: addresses change hands, and two
+// members that reached one process would count its acknowledgement twice. What
+// is for a member that can not be dialed waits until it can, so that one that
+// comes back has the newest state at once. A voter that knows the leader's
+// process to be dead need not wait for the heartbeat timeout (Campaign).
+//
+// A member whose disk is lost must be removed before it opens this log again: it
+// may have forgotten for whom it voted.
+//
+// Raft's messages go to slog; a warning that repeats itself is said once a
+// minute.
 //
 // # Who may call
 //

@@ -190,7 +190,7 @@ func TestIdleWritesNothing(t *testing.T) {
 }
 
 // group starts n members on loopback that vote.
-func group(t *testing.T, n int) ([]*Raft, []*adder, []Options) {
+func group(t *testing.T, n int, change ...func(*Options)) ([]*Raft, []*adder, []Options) {
 	options := make([]Options, n)
 	var voters []Member
 	for i := range options {
@@ -199,6 +199,9 @@ func group(t *testing.T, n int) ([]*Raft, []*adder, []Options) {
 			t.Fatal(err)
 		}
 		options[i] = Options{Dir: t.TempDir(), ID: fmt.Sprint(i + 1), Stream: s, HeartbeatTimeout: 250 * time.Millisecond, SnapshotBytes: 16 << 10, TrailingLogs: 4}
+		for _, f := range change {
+			f(&options[i])
+		}
 		voters = append(voters, Member{ID: options[i].ID, Address: s.Addr().String()})
 	}
 	members, machines := make([]*Raft, n), make([]*adder, n)
