@@ -339,7 +339,7 @@ func (b *Broker) assemble(context.Context) error {
 	b.api = api.New(api.Deps{
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
-		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b}, Forward: b.forward(),
+		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)
 	b.takeForwarded()
 	b.server, err = server.New(server.Options{

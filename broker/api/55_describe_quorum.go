@@ -18,15 +18,22 @@ const controllerListener = "CONTROLLER"
 
 // describeQuorum answers DescribeQuorum (KIP-595, KIP-836, KIP-853).
 func describeQuorum(c *Call) kmsg.Response {
+	group, err := c.API.quorum().Group(c.Context)
+	return quorumDescribed(c, &group, err)
+}
+
+// refuseQuorum answers it when the leader can not be asked.
+func refuseQuorum(c *Call, err error) kmsg.Response { return quorumDescribed(c, &nobody, err) }
+
+func quorumDescribed(c *Call, group *QuorumGroup, err error) kmsg.Response {
 	req := c.Request.(*kmsg.DescribeQuorumRequest)
 	resp := kmsg.NewPtrDescribeQuorumResponse()
 	if len(req.Topics) != 1 || req.Topics[0].Topic != metadataTopic || len(req.Topics[0].Partitions) != 1 || req.Topics[0].Partitions[0].Partition != 0 {
-		refuseQuorum(resp, req)
+		unknownQuorum(resp, req)
 		return resp
 	}
 	rt, rp := kmsg.NewDescribeQuorumResponseTopic(), kmsg.NewDescribeQuorumResponseTopicPartition()
 	rt.Topic = metadataTopic
-	group, err := c.quorum().Group(c.Context)
 	rp.ErrorCode, rp.ErrorMessage = errorCode(err), message(err)
 	rp.LeaderID, rp.LeaderEpoch, rp.HighWatermark = group.Leader, group.Epoch, group.HighWatermark
 	rp.CurrentVoters, rp.Observers = replicaStates(group.Voters), replicaStates(group.Observers)
@@ -38,8 +45,8 @@ func describeQuorum(c *Call) kmsg.Response {
 	return resp
 }
 
-// refuseQuorum answers a request that is not about the log of the metadata.
-func refuseQuorum(resp *kmsg.DescribeQuorumResponse, req *kmsg.DescribeQuorumRequest) {
+// unknownQuorum answers a request that is not about the log of the metadata.
+func unknownQuorum(resp *kmsg.DescribeQuorumResponse, req *kmsg.DescribeQuorumRequest) {
 	for i := range req.Topics {
 		rt := kmsg.NewDescribeQuorumResponseTopic()
 		rt.Topic = req.Topics[i].Topic

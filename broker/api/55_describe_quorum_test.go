@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/quorum"
 )
 
@@ -29,15 +30,15 @@ func newGroup() *madeUp {
 func (g *madeUp) Group(context.Context) (QuorumGroup, error) { return g.QuorumGroup, g.fail }
 
 // AddVoter implements Quorum.
-func (g *madeUp) AddVoter(_ context.Context, id int32, address string) error {
-	g.did = append(g.did, fmt.Sprint("add ", id, " ", address))
-	return nil
+func (g *madeUp) AddVoter(_ context.Context, id int32) error {
+	g.did = append(g.did, fmt.Sprint("add ", id))
+	return g.fail
 }
 
 // RemoveVoter implements Quorum.
 func (g *madeUp) RemoveVoter(_ context.Context, id int32) error {
 	g.did = append(g.did, fmt.Sprint("remove ", id))
-	return nil
+	return g.fail
 }
 
 func quorumRequest(topic string, partitions ...int32) *kmsg.DescribeQuorumRequest {
@@ -104,16 +105,11 @@ func TestDescribeQuorum(t *testing.T) {
 }
 
 func TestRaftVoters(t *testing.T) {
-	add := func(cluster string, id int32, listeners ...string) *kmsg.AddRaftVoterRequest {
+	add := func(cluster string, id int32) *kmsg.AddRaftVoterRequest {
 		req := kmsg.NewPtrAddRaftVoterRequest()
 		req.TimeoutMillis, req.VoterID, req.VoterDirectoryID = 10_000, id, [16]byte{7}
 		if cluster != "" {
 			req.ClusterID = &cluster
-		}
-		for _, name := range listeners {
-			l := kmsg.NewAddRaftVoterRequestListener()
-			l.Name, l.Host, l.Port = name, "new", 9999
-			req.Listeners = append(req.Listeners, l)
 		}
 		return req
 	}
@@ -125,34 +121,30 @@ func TestRaftVoters(t *testing.T) {
 		}
 		return req
 	}
-	nowhere := add("", 9, controllerListener)
-	nowhere.Listeners[0].Port = 0
-	none := func(*madeUp) {}
 	for name, x := range map[string]struct {
-		prepare func(g *madeUp)
-		req     kmsg.Request
-		code    string
-		did     string
+		fail error
+		req  kmsg.Request
+		code string
+		did  string
 	}{
-		"add":                    {none, add("cluster", 3), "NONE", "[add 3 host:9194]"},
-		"add, any cluster":       {none, add("", 3, controllerListener), "NONE", "[add 3 host:9194]"},
-		"add, other cluster":     {none, add("other", 3), "INCONSISTENT_CLUSTER_ID", "[]"},
-		"add, votes":             {none, add("", 2), "DUPLICATE_VOTER", "[]"},
-		"add, no id":             {none, add("", -1), "INVALID_REQUEST", "[]"},
-		"add, not registered":    {none, add("", 9), "INVALID_REQUEST", "[]"},
-		"add, with its address":  {none, add("", 9, "OTHER", controllerListener), "NONE", "[add 9 new:9999]"},
-		"add, other listener":    {none, add("", 9, "OTHER"), "INVALID_REQUEST", "[]"},
-		"add, no port":           {none, nowhere, "INVALID_REQUEST", "[]"},
-		"add, no leader":         {func(g *madeUp) { g.fail = quorum.ErrNotLeader }, add("", 3), "NOT_CONTROLLER", "[]"},
-		"remove":                 {none, remove("cluster", 2), "NONE", "[remove 2]"},
-		"remove, other cluster":  {none, remove("other", 2), "INCONSISTENT_CLUSTER_ID", "[]"},
-		"remove, does not vote":  {none, remove("", 3), "VOTER_NOT_FOUND", "[]"},
-		"remove, the only one":   {func(g *madeUp) { g.Voters = g.Voters[:1] }, remove("", 1), "INVALID_REQUEST", "[]"},
-		"remove, without leader": {func(g *madeUp) { g.fail = quorum.ErrNotLeader }, remove("", 2), "NOT_CONTROLLER", "[]"},
+		"add":                   {nil, add("cluster", 3), "NONE", "[add 3]"},
+		"add, any cluster":      {nil, add("", 3), "NONE", "[add 3]"},
+		"add, other cluster":    {nil, add("other", 3), "INCONSISTENT_CLUSTER_ID", "[]"},
+		"add, no id":            {nil, add("", -1), "INVALID_REQUEST", "[]"},
+		"add, votes":            {metadata.ErrNoChange, add("", 2), "DUPLICATE_VOTER", "[add 2]"},
+		"add, not a member":     {metadata.ErrNotMember, add("", 9), "INVALID_REQUEST", "[add 9]"},
+		"add, behind":           {metadata.ErrNotNow, add("", 3), "REQUEST_TIMED_OUT", "[add 3]"},
+		"add, no leader":        {quorum.ErrNotLeader, add("", 3), "NOT_CONTROLLER", "[add 3]"},
+		"remove":                {nil, remove("cluster", 2), "NONE", "[remove 2]"},
+		"remove, other cluster": {nil, remove("other", 2), "INCONSISTENT_CLUSTER_ID", "[]"},
+		"remove, does not vote": {metadata.ErrNoChange, remove("", 3), "VOTER_NOT_FOUND", "[remove 3]"},
+		"remove, not a member":  {metadata.ErrNotMember, remove("", 9), "VOTER_NOT_FOUND", "[remove 9]"},
+		"remove, the only one":  {metadata.ErrRefused, remove("", 1), "INVALID_REQUEST", "[remove 1]"},
+		"remove, no majority":   {metadata.ErrNotNow, remove("", 2), "REQUEST_TIMED_OUT", "[remove 2]"},
 	} {
 		c := newCluster(t, 3)
 		g := newGroup()
-		x.prepare(g)
+		g.fail = x.fail
 		c.api.Quorum = g
 		var got int16
 		var text *string
@@ -166,6 +158,12 @@ func TestRaftVoters(t *testing.T) {
 		}
 		if code(got) != x.code || fmt.Sprint(g.did) != x.did || (text == nil) != (got == 0) {
 			t.Errorf("%s: %s %v, want %s %s", name, code(got), g.did, x.code, x.did)
+		}
+	}
+	c := newCluster(t, 1)
+	for _, v := range []int16{ask[*kmsg.AddRaftVoterResponse](c, 0, add("", 1)).ErrorCode, ask[*kmsg.RemoveRaftVoterResponse](c, 0, remove("", 1)).ErrorCode} {
+		if code(v) != "UNSUPPORTED_VERSION" {
+			t.Errorf("without a group: %s", code(v))
 		}
 	}
 }

@@ -28,7 +28,6 @@ type Call struct {
 	// Listener is the name of the listener that the client connected to.
 	Listener string
 
-	group   Quorum // in place of the API's; may be nil
 	raw     *server.Request
 	replied atomic.Bool
 }

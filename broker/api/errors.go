@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	"github.com/tidelinehq/tideline/metadata/quorum"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -78,6 +79,9 @@ var codes = []struct {
 	{command.WrongCount, kerr.InvalidPartitions},
 	{command.StaleEpoch, kerr.NotLeaderForPartition},
 	{command.TooMany, kerr.PolicyViolation},
+	{metadata.ErrNotMember, kerr.InvalidRequest},
+	{metadata.ErrRefused, kerr.InvalidRequest},
+	{metadata.ErrNotNow, kerr.RequestTimedOut},
 	{quorum.ErrNotLeader, kerr.NotController},
 	{quorum.ErrUnknown, kerr.RequestTimedOut},
 	{quorum.ErrTooLarge, kerr.PolicyViolation},

@@ -5,10 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/wire"
@@ -31,9 +29,9 @@ const forwardTimeout = 30 * time.Second
 // errNotForwarded says that a broker does not take a request from another broker.
 var errNotForwarded = errors.New("not a request for the leader of the metadata")
 
-// atLeader has a request answered by the leader of the metadata. When that fails, the
-// handler answers with the reason.
-func atLeader(h handler) handler {
+// atLeader has a request answered by the leader of the metadata, and by this broker if
+// it is that or knows of none. refuse answers when the leader can not be asked.
+func atLeader(h handler, refuse func(c *Call, err error) kmsg.Response) handler {
 	return func(c *Call) kmsg.Response {
 		leader := c.API.Metadata.Controller()
 		if c.API.Forward == nil || leader < 0 || leader == c.API.Config.NodeID {
@@ -41,8 +39,7 @@ func atLeader(h handler) handler {
 		}
 		resp, err := c.forward()
 		if err != nil {
-			c.group = noQuorum{fmt.Errorf("ask the leader of the metadata: %w: broker=%d", err, leader)}
-			return h(c)
+			return refuse(c, fmt.Errorf("ask the leader of the metadata: %w: broker=%d", err, leader))
 		}
 		return resp
 	}
@@ -81,7 +78,7 @@ func parseForwarded(b []byte) (kmsg.Request, error) {
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("forwarded request: %w", err)
 	}
-	if !slices.Contains(leaderKeys, key) {
+	if key != keyDescribeQuorum { // the only one yet
 		return nil, fmt.Errorf("%w: key=%d version=%d", errNotForwarded, key, version)
 	}
 	e := lookup(key)
@@ -101,9 +98,6 @@ func parseForwarded(b []byte) (kmsg.Request, error) {
 	return req, nil
 }
 
-// leaderKeys are the requests that are handed on.
-var leaderKeys = []int16{keyDescribeQuorum, keyAddRaftVoter, keyRemoveRaftVoter}
-
 // Forwarded answers a request that another broker hands on. It is not handed on again:
 // two brokers that take each other for the leader would never come to an end.
 func (a *API) Forwarded(ctx context.Context, b []byte) ([]byte, error) {
@@ -112,41 +106,12 @@ func (a *API) Forwarded(ctx context.Context, b []byte) ([]byte, error) {
 		return nil, err
 	}
 	c := &Call{Context: ctx, API: a, Request: req, Version: req.GetVersion()}
+	resp := describeQuorum
 	if leader := a.Metadata.Controller(); leader != a.Config.NodeID {
-		c.group = noQuorum{fmt.Errorf("%w: leader=%d", quorum.ErrNotLeader, leader)}
+		err := fmt.Errorf("%w: leader=%d", quorum.ErrNotLeader, leader)
+		resp = func(c *Call) kmsg.Response { return refuseQuorum(c, err) }
 	}
-	var resp kmsg.Response
-	switch req.Key() {
-	case keyDescribeQuorum:
-		resp = describeQuorum(c)
-	case keyAddRaftVoter:
-		resp = addRaftVoter(c)
-	case keyRemoveRaftVoter:
-		resp = removeRaftVoter(c)
-	default:
-		return nil, fmt.Errorf("%w: key=%d", errNotForwarded, req.Key())
-	}
-	resp.SetVersion(c.Version)
-	return resp.AppendTo(nil), nil
+	answer := resp(c)
+	answer.SetVersion(c.Version)
+	return answer.AppendTo(nil), nil
 }
-
-// quorum returns the metadata group, or one that has only a reason for not being there.
-func (c *Call) quorum() Quorum {
-	switch {
-	case c.group != nil:
-		return c.group
-	case c.API.Quorum == nil:
-		return noQuorum{errNoQuorum}
-	}
-	return c.API.Quorum
-}
-
-var errNoQuorum = fmt.Errorf("%w: this broker can not say anything about the metadata group", kerr.UnsupportedVersion)
-
-type noQuorum struct{ why error }
-
-func (q noQuorum) Group(context.Context) (QuorumGroup, error) {
-	return QuorumGroup{Leader: -1, Epoch: -1, HighWatermark: -1}, q.why
-}
-func (q noQuorum) AddVoter(context.Context, int32, string) error { return q.why }
-func (q noQuorum) RemoveVoter(context.Context, int32) error      { return q.why }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -12,9 +11,9 @@ import (
 type Quorum interface {
 	// Group returns the group as this broker knows it, which is most on the leader.
 	Group(ctx context.Context) (QuorumGroup, error)
-	// AddVoter makes a member vote; on the leader. Its address is that of its internal port.
-	AddVoter(ctx context.Context, id int32, address string) error
-	// RemoveVoter takes a member's vote; on the leader.
+	// AddVoter gives a member its vote, and RemoveVoter takes it, whoever leads. Errors
+	// are those of metadata.Store.
+	AddVoter(ctx context.Context, id int32) error
 	RemoveVoter(ctx context.Context, id int32) error
 }
 
@@ -35,10 +34,24 @@ type QuorumMember struct {
 	LastFetch, LastCaughtUp int64 // Unix milliseconds
 }
 
-// votes reports whether a broker is a voter.
-func (g *QuorumGroup) votes(id int32) bool {
-	return slices.ContainsFunc(g.Voters, func(m QuorumMember) bool { return m.ID == id })
+// quorum returns the metadata group, or one that has only a reason for not being there.
+func (a *API) quorum() Quorum {
+	if a.Quorum == nil {
+		return noQuorum{}
+	}
+	return a.Quorum
 }
+
+var errNoQuorum = fmt.Errorf("%w: this broker can not say anything about the metadata group", kerr.UnsupportedVersion)
+
+type noQuorum struct{}
+
+func (noQuorum) Group(context.Context) (QuorumGroup, error) { return nobody, errNoQuorum }
+func (noQuorum) AddVoter(context.Context, int32) error      { return errNoQuorum }
+func (noQuorum) RemoveVoter(context.Context, int32) error   { return errNoQuorum }
+
+// nobody is a group of which nothing is known.
+var nobody = QuorumGroup{Leader: -1, Epoch: -1, HighWatermark: -1}
 
 // checkCluster refuses a request that is meant for another cluster.
 func (a *API) checkCluster(id *string) error {

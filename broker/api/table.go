@@ -95,13 +95,13 @@ func init() {
 		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
-		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum)},
+		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum)},
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
-		{key: keyAddRaftVoter, min: 0, max: 1, handle: atLeader(addRaftVoter)},
-		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: atLeader(removeRaftVoter)},
+		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
+		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {
