@@ -120,6 +120,8 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		return true
 	case chunk != nil:
 		part.chunk, part.records, part.bytes = chunk, chunk.Buffers, chunk.Bytes
+		// The read may have gone beyond the high watermark of a moment ago.
+		part.resp.HighWatermark, part.resp.LastStableOffset = part.p.HighWatermark(), part.p.LastStable()
 	}
 	return false
 }

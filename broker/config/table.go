@@ -59,7 +59,7 @@ var nodeSettings = []Setting{
 		Doc: "How many brokers vote on the metadata, the same on each. A majority of them must be up for anything to change. Others take the place of a voter that is gone for good."},
 	{Key: "controller.voter.gone.ms", Type: Int, Default: "300000", Allowed: between(1000, maxInt),
 		Doc: "A voter that was away for so long loses its vote to another broker that is there and has caught up."},
-	{Key: "controller.quorum.election.timeout.ms", Type: Int, Default: "500", Allowed: between(50, 60_000),
+	{Key: "controller.quorum.election.timeout.ms", Type: Int, Default: "1000", Allowed: between(50, 60_000),
 		Doc: "A voter that hears nothing from the controller for so long stands for election. The death of the controller's process is noticed at once."},
 	{Key: "broker.session.timeout.ms", Type: Int, Default: "3000", Allowed: between(100, 600_000),
 		Doc: "A broker from which the controller hears nothing for so long is taken out of service, and others lead what it led. The death of a broker's process is noticed at once."},
