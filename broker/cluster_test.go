@@ -182,6 +182,25 @@ func (n *node) all(topic string, id [16]byte) (out []string) {
 	}
 }
 
+// TestAnyBrokerKnowsWhatWasCreated: a client that created a topic by one broker finds it at once by another.
+func TestAnyBrokerKnowsWhatWasCreated(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i := range 20 {
+		topic := fmt.Sprintf("t%d", i)
+		c.create(topic)
+		for _, x := range c.nodes {
+			req := kmsg.NewPtrMetadataRequest()
+			req.Version = 12
+			rt := kmsg.NewMetadataRequestTopic()
+			rt.Topic = &topic
+			req.Topics = append(req.Topics, rt)
+			if code := do[*kmsg.MetadataResponse](x.dial(), req).Topics[0].ErrorCode; code != 0 {
+				t.Errorf("%s by broker %s: %s", topic, x.settings["node.id"], name(code))
+			}
+		}
+	}
+}
+
 // TestClusterHandsOver: brokers that stop one after the other hand over what they lead, what was
 // acknowledged is there, and who comes back gets it.
 func TestClusterHandsOver(t *testing.T) {

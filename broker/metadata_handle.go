@@ -21,6 +21,16 @@ type metadataHandle struct {
 	applied uint64        // index of the image that the replicas were last brought in line with
 	changed chan struct{} // closed and replaced when applied moves
 	ended   bool          // nobody follows any more
+
+	asking sync.Mutex // guards asked and next
+	asked  bool       // a question to the leader is under way
+	next   *catchUp   // for those who came meanwhile; nil: nobody
+}
+
+// catchUp is one question to the leader, for all who wait for its answer.
+type catchUp struct {
+	done chan struct{}
+	err  error // valid when done is closed
 }
 
 func newMetadataHandle(s *metadata.Store) *metadataHandle {
@@ -91,6 +101,59 @@ func (h *metadataHandle) AlterPartitions(ctx context.Context, changes []command.
 func (h *metadataHandle) awaited(ctx context.Context, proposed error) error {
 	if proposed != nil {
 		return proposed
+	}
+	return h.await(ctx, h.Image().Index())
+}
+
+// catchUpTimeout bounds how long somebody waits for what may not be there at all.
+const catchUpTimeout = time.Second
+
+// CatchUp implements api.Metadata. Those who ask while a question is under way share the
+// next one, so that clients that ask for what does not exist cost the leader little.
+func (h *metadataHandle) CatchUp(ctx context.Context) error {
+	h.asking.Lock()
+	if h.asked {
+		if h.next == nil {
+			h.next = &catchUp{done: make(chan struct{})}
+		}
+		wait := h.next
+		h.asking.Unlock()
+		select {
+		case <-wait.done:
+			return wait.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.asked = true
+	h.asking.Unlock()
+	err := h.ask(ctx)
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	next := h.next
+	if h.asked, h.next = next != nil, nil; next != nil {
+		go h.askFor(next)
+	}
+	return err
+}
+
+// askFor asks for those who wait, and for those who come meanwhile.
+func (h *metadataHandle) askFor(c *catchUp) {
+	for c != nil {
+		c.err = h.ask(context.Background())
+		close(c.done)
+		h.asking.Lock()
+		c, h.next = h.next, nil
+		h.asked = c != nil
+		h.asking.Unlock()
+	}
+}
+
+func (h *metadataHandle) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := h.Store.CatchUp(ctx); err != nil {
+		return err
 	}
 	return h.await(ctx, h.Image().Index())
 }

@@ -281,6 +281,24 @@ func (s *Store) reached(ctx context.Context, m quorum.Member) (uint64, error) {
 	return a.index, err
 }
 
+// CatchUp waits until this node's image has all that the leader's had when it was asked: what was committed before the call,
+// by whichever broker, is seen after it. It fails when no leader answers before ctx ends.
+func (s *Store) CatchUp(ctx context.Context) error {
+	leader, known := s.log.Leader()
+	switch {
+	case !known:
+		return &quorum.NotLeaderError{}
+	case leader.ID == MemberID(s.node):
+		return nil
+	}
+	index, err := s.reached(ctx, leader)
+	if err != nil {
+		return fmt.Errorf("ask the metadata leader how far it is: %w", err)
+	}
+	_, err = s.Wait(ctx, index)
+	return err
+}
+
 // answering counts the members that answer now. A change of who votes that those who are there can not commit would stand in the way of
 // everything else.
 func (s *Store) answering(ctx context.Context, members []quorum.Member) int {

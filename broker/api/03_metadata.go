@@ -92,7 +92,12 @@ func rackOf(b *metadata.Broker) *string {
 func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseTopic {
 	a := c.API
 	image := a.Metadata.Image()
-	if t, ok := image.Topic(name); ok {
+	t, ok := image.Topic(name)
+	if !ok {
+		image = c.newerImage()
+		t, ok = image.Topic(name)
+	}
+	if ok {
 		return c.describeTopic(image, t)
 	}
 	rt := kmsg.NewMetadataResponseTopic()
@@ -116,8 +121,27 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 	return rt
 }
 
+// newerImage is for a client that asks for what this broker does not know: it may have been
+// created a moment ago, by way of another broker. Without an answer of the leader the image
+// is what it was. One request asks once.
+func (c *Call) newerImage() *metadata.Image {
+	if c.caughtUp {
+		return c.API.Metadata.Image()
+	}
+	c.caughtUp = true
+	if err := c.API.Metadata.CatchUp(c.Context); err != nil {
+		c.API.logger.Debug("the metadata may be older than the leader's", "error", err)
+	}
+	return c.API.Metadata.Image()
+}
+
 func (c *Call) describeTopicByID(image *metadata.Image, id metadata.ID) kmsg.MetadataResponseTopic {
-	if t, ok := image.TopicByID(id); ok {
+	t, ok := image.TopicByID(id)
+	if !ok {
+		image = c.newerImage()
+		t, ok = image.TopicByID(id)
+	}
+	if ok {
 		return c.describeTopic(image, t)
 	}
 	rt := kmsg.NewMetadataResponseTopic()

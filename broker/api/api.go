@@ -28,8 +28,9 @@ type Call struct {
 	// Listener is the name of the listener that the client connected to.
 	Listener string
 
-	raw     *server.Request
-	replied atomic.Bool
+	raw      *server.Request
+	replied  atomic.Bool
+	caughtUp bool // the image was brought up to the leader's; see newerImage
 }
 
 // handler answers a call. It returns nil when it will call Reply itself, exactly

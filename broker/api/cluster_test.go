@@ -149,6 +149,9 @@ func (c *cluster) AlterPartitions(ctx context.Context, changes []command.Partiti
 }
 
 // CreateTopic implements Metadata.
+// CatchUp implements Metadata: nobody is ahead.
+func (c *cluster) CatchUp(context.Context) error { return nil }
+
 func (c *cluster) CreateTopic(ctx context.Context, cmd *command.CreateTopic) error {
 	_, err := c.Propose(ctx, cmd)
 	return err

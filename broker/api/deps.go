@@ -23,6 +23,9 @@ import (
 type Metadata interface {
 	// Image is the newest state that this broker has.
 	Image() *metadata.Image
+	// CatchUp waits, for a bounded time, until Image has all that was committed before
+	// the call, by whichever broker.
+	CatchUp(ctx context.Context) error
 	// Controller is the id of the broker that leads the Raft group, or -1.
 	Controller() int32
 	// Propose applies a command and returns once this broker's image shows it, and

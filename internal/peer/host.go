@@ -60,6 +60,9 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// errNotYet says that nobody here serves connections of a kind so far.
+var errNotYet = errors.New("connections of this kind are not served here yet")
+
 // Conn is a connection whose both ends know each other.
 type Conn struct {
 	net.Conn
@@ -153,7 +156,11 @@ func (h *Host) take(conn net.Conn) {
 	h.work.Go(func() {
 		defer h.leave(conn)
 		if err := h.welcome(conn, crowded); err != nil && h.ctx.Err() == nil {
-			h.opts.Logger.Warn("internal port refused a connection", "remote", conn.RemoteAddr(), "error", err)
+			level := slog.LevelWarn
+			if errors.Is(err, errNotYet) {
+				level = slog.LevelInfo // it is the start of this broker, and they come again
+			}
+			h.opts.Logger.Log(h.ctx, level, "internal port refused a connection", "remote", conn.RemoteAddr(), "error", err)
 		}
 	})
 }
@@ -188,6 +195,9 @@ func (h *Host) welcome(raw net.Conn, crowded bool) error {
 	a := h.judge(&hi, handler != nil, crowded)
 	if err := writeFrame(conn, a.append(nil)); err != nil {
 		return fmt.Errorf("answer hello: %w", err)
+	}
+	if a.verdict == noHandler {
+		return fmt.Errorf("%w: node=%d kind=%s", errNotYet, hi.from.Node, hi.kind)
 	}
 	if a.verdict != welcome {
 		return fmt.Errorf("node=%d kind=%s: %s", hi.from.Node, hi.kind, a.reason)
