@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -480,5 +481,43 @@ func TestVerifyBesideAWorkingCluster(t *testing.T) {
 		if err != nil || !r.Whole() || r.Segments < 200 {
 			t.Fatalf("%+v %v", r, err)
 		}
+	})
+}
+
+// uncommitted is a source whose pending bytes lie above the high watermark, as on a new leader without followers.
+type uncommitted struct {
+	*localLog
+	looks atomic.Int64
+}
+
+func (u *uncommitted) Status() tiering.SourceStatus {
+	s := u.localLog.Status()
+	if u.looks.Add(1) < 1000 { // so that an engine which spins comes to an end, too
+		s.PendingBytes, s.OldestPending = 1000, time.Unix(1, 0)
+	}
+	return s
+}
+
+// TestWhatIsNotCommittedIsNotDue: the engine does not look again and again for something to upload.
+func TestWhatIsNotCommittedIsNotDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		l := w.create(1, 0)
+		src := &uncommitted{localLog: l}
+		e, stop := w.start(w.options(w.state.Broker(1, true)))
+		lease := e.Lead(src)
+		pass(time.Hour)
+		if n := src.looks.Load(); n > 20 {
+			t.Errorf("%d looks in an hour", n)
+		}
+		l.lease = lease
+		src.looks.Store(1000)
+		l.append(1, 10) // and is committed
+		pass(5 * time.Minute)
+		synctest.Wait()
+		w.allTiered()
+		l.lease = nil
+		lease.Close()
+		stop()
 	})
 }

@@ -85,10 +85,14 @@ func (s *scheduler) evaluate(l *Lease, now time.Time) {
 	}
 	l.settings = l.src.Settings()
 	l.rollBytes.Store(l.settings.RollBytes)
+	view, ok := s.e.o.Ledger.View(l.id.Topic, l.id.Partition)
 	var st SourceStatus
 	for range 8 { // an append between the look and the swap is a reason to look again; the bound only costs precision
 		hint := l.hint.Load()
 		st = l.src.Status()
+		if ok && st.HighWatermark <= max(view.Tiered, view.LogStart) {
+			st.PendingBytes = 0 // none that is committed: the next move of the high watermark brings it back
+		}
 		if l.hint.CompareAndSwap(hint, st.PendingBytes) {
 			break
 		}
@@ -106,7 +110,6 @@ func (s *scheduler) evaluate(l *Lease, now time.Time) {
 		s.setRoll(l, time.Time{})
 	}
 
-	view, ok := s.e.o.Ledger.View(l.id.Topic, l.id.Partition)
 	if !ok {
 		s.setRetain(l, time.Time{})
 		return
