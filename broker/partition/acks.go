@@ -136,6 +136,9 @@ func (p *Partition) settle() *Append {
 	var bytes int
 	p.acks.marks, bytes = p.acks.marks.take(high)
 	p.acks.pending.add(high, bytes, p.now())
+	if tiered := p.tiered.Load(); high <= tiered {
+		p.acks.pending.advance(tiered) // a follower may hear of it before the high watermark gets there
+	}
 	if p.acks.uploader != nil {
 		p.acks.uploader.Advanced(int64(bytes))
 	}

@@ -364,3 +364,23 @@ func TestDeletedRecordsArePendingNoMore(t *testing.T) {
 		t.Error("the new record is not pending")
 	}
 }
+
+// TestTieredBeforeCommitted: a follower may hear that records are in the object store before it hears that they are committed.
+func TestTieredBeforeCommitted(t *testing.T) {
+	w := newWorld(t)
+	w.Follow(5)
+	a, done := &Append{}, make(owner, 1)
+	if err := w.Replicate(a, 5, plain(10, 1000), 0, done); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.SetTiered(10)
+	if err := w.Commit(5, 10); err != nil {
+		t.Fatal(err)
+	}
+	if bytes, since := w.Pending(); w.HighWatermark() != 10 || bytes != 0 || !since.IsZero() {
+		t.Errorf("all is tiered, and pending: high watermark=%d bytes=%d since=%v", w.HighWatermark(), bytes, since)
+	}
+}
