@@ -76,20 +76,20 @@ func (m *Member) Steward() *Steward { return m.steward }
 func (m *Member) Epoch() int64 { return m.epoch.Load() }
 
 // Register announces this process. While an older one with the same id is in service
-// it waits until that is fenced.
+// it waits until that is fenced. Where nobody knows whether it was registered, it asks
+// again: the same process is registered once.
 func (m *Member) Register(ctx context.Context) error {
 	w := m.o.Store.Watch()
 	defer w.Close()
 	for said := false; ; {
-		image, _, err := w.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("register: %w", err)
-		}
-		c, err := controller.Register(image, &m.o.Registration, m.o.Now(), m.o.Grace)
+		c, err := controller.Register(m.o.Store.Image(), &m.o.Registration, m.o.Now(), m.o.Grace)
 		if errors.Is(err, controller.ErrDuplicateBroker) {
 			if !said {
 				said = true
 				m.o.Logger.Info("waiting until the process before this one is out of service", "error", err)
+			}
+			if _, _, err := w.Next(ctx); err != nil {
+				return fmt.Errorf("register: %w", err)
 			}
 			continue
 		}
@@ -97,11 +97,20 @@ func (m *Member) Register(ctx context.Context) error {
 			return fmt.Errorf("register: %w", err)
 		}
 		epoch, err := m.o.Store.RegisterBroker(ctx, c)
-		if err != nil {
+		if err == nil {
+			m.epoch.Store(epoch)
+			return nil
+		}
+		if !errors.Is(err, quorum.ErrUnknown) || ctx.Err() != nil {
 			return fmt.Errorf("register: %w", err)
 		}
-		m.epoch.Store(epoch)
-		return nil
+		m.o.Logger.Info("whether this broker is registered is not known, it asks again", "error", err)
+		again := time.NewTimer(retryPause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+		again.Stop()
 	}
 }
 
