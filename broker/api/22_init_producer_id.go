@@ -3,24 +3,36 @@ package api
 import (
 	"context"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tidelinehq/tideline/metadata/controller"
 )
 
 // producerIDs hands out producer ids that no other broker has handed out, ever.
 type producerIDs struct {
-	mu        sync.Mutex // held while a block is fetched: the others would want one, too
+	// turn is held while a block is fetched, for the others would want one, too. They wait
+	// no longer than their requests may.
+	turn      *semaphore.Weighted
 	next, end int64
 }
 
+func newProducerIDs() producerIDs { return producerIDs{turn: semaphore.NewWeighted(1)} }
+
+// producerIDTimeout bounds how long a request waits for a block: its client asks again.
+const producerIDTimeout = 10 * time.Second
+
 // take returns a fresh id.
 func (ids *producerIDs) take(ctx context.Context, a *API) (int64, error) {
-	ids.mu.Lock()
-	defer ids.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, producerIDTimeout)
+	defer cancel()
+	if err := ids.turn.Acquire(ctx, 1); err != nil {
+		return 0, fmt.Errorf("wait for a block of producer ids: %w", err)
+	}
+	defer ids.turn.Release(1)
 	if ids.next == ids.end {
 		cmd, err := controller.AllocateProducerIDs(a.Metadata.Image(), a.Config.NodeID)
 		if err != nil {

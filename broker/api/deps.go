@@ -99,6 +99,7 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		calls:         semaphore.NewWeighted(maxConcurrentCalls),
 		responseBytes: newByteBudget(responseBudget),
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
+		producerIDs:   newProducerIDs(),
 	}
 	a.metrics = newMetrics(a, registerer)
 	return a
