@@ -92,6 +92,10 @@ fuzz: ## every fuzz target for FUZZ_TIME (20s)
 	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" </dev/null; \
 	done
 
+.PHONY: chaos
+chaos: ## faults against three real brokers, checked; CHAOS='-rounds 100 -seed 7 -only kill-leader,s3-away', see loadtest/chaos
+	$(GO) test -count=1 -timeout 0 -v -run '^TestCampaign$$' ./loadtest/chaos -rounds 20 $(CHAOS)
+
 .PHONY: micro
 micro: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...

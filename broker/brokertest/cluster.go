@@ -23,6 +23,8 @@ type ClusterOptions struct {
 	Dirs []string
 	// ObjectStore is the one that they share; empty: a temporary directory of the test.
 	ObjectStore string
+	// Logs is a directory where the whole logs go, broker-1.log and so on; empty: only their ends are kept.
+	Logs string
 	// Places are where the brokers run, one for each; none: on loopback.
 	Places []Place
 }
@@ -55,9 +57,22 @@ func StartCluster(tb testing.TB, n int, o ClusterOptions) *Cluster {
 	}
 	c := &Cluster{tb: tb}
 	tb.Cleanup(c.cleanup)
+	var logs []*os.File
+	for i := range n {
+		if o.Logs != "" {
+			f, err := os.OpenFile(filepath.Join(o.Logs, fmt.Sprintf("broker-%d.log", i+1)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			logs = append(logs, f)
+		}
+	}
 	for try := 1; ; try++ {
 		if c.brokers, err = newBrokers(tb, binary, n, &o); err != nil {
 			tb.Fatal(err)
+		}
+		for i := range logs {
+			c.brokers[i].logFile = logs[i]
 		}
 		if err = launchAll(c.brokers); err == nil {
 			return c

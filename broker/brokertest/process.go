@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -44,6 +45,7 @@ type Process struct {
 	within  []string // the command through which the program is run; empty: none
 	args    []string // before the settings
 	log     tail
+	logFile *os.File // all that log has only the end of; nil: nowhere
 	running *running // nil when it is stopped
 }
 
@@ -131,10 +133,17 @@ func (p *Process) PID() int {
 	return p.running.PID()
 }
 
-// MayEnd says that from now on until its next start the broker may end by itself. Ended tells whether it has.
+// MayEnd says that from now on the broker may end by itself, until MustGoOn or its next start. Ended tells whether it has.
 func (p *Process) MayEnd() {
 	if p.running != nil {
 		p.running.ended.Store(true)
+	}
+}
+
+// MustGoOn ends MayEnd. It means nothing to a broker that has ended.
+func (p *Process) MustGoOn() {
+	if !p.Ended() {
+		p.running.ended.Store(false)
 	}
 }
 
@@ -198,10 +207,14 @@ func (p *Process) begin() error {
 	for _, key := range slices.Sorted(maps.Keys(p.options.Settings)) {
 		args = append(args, "--set", key+"="+p.options.Settings[key])
 	}
-	ready := &readyLine{log: &p.log, ready: make(chan string, 1)}
+	var log io.Writer = &p.log
+	if p.logFile != nil {
+		log = io.MultiWriter(log, p.logFile)
+	}
+	ready := &readyLine{log: log, ready: make(chan string, 1)}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(append(environ(), "GORACE=halt_on_error=1"), p.options.Env...)
-	cmd.Stdout, cmd.Stderr = ready, &p.log
+	cmd.Stdout, cmd.Stderr = ready, log
 	process, err := child.Start(cmd)
 	if err != nil {
 		return err
@@ -275,6 +288,11 @@ func (p *Process) cleanup() {
 			if err := run.Stop(stopTimeout); err != nil {
 				p.tb.Errorf("stop tideline: %v", err)
 			}
+		}
+	}
+	if p.logFile != nil {
+		if err := p.logFile.Close(); err != nil {
+			p.tb.Errorf("log of tideline: %v", err)
 		}
 	}
 	if p.tb.Failed() {

@@ -217,7 +217,10 @@ func (c *cluster) dead() error {
 	for _, p := range c.all {
 		select {
 		case <-p.process.Done():
-			return fmt.Errorf("%s ended by itself: %v", p.name, p.process.Err())
+			if err := p.process.Err(); err != nil {
+				return fmt.Errorf("%s ended by itself: %w", p.name, err)
+			}
+			return fmt.Errorf("%s ended by itself", p.name)
 		default:
 		}
 	}

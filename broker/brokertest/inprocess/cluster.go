@@ -92,13 +92,19 @@ func all(nodes []*node, do func(*node) error) error {
 func freeListeners(tb testing.TB, n int) []string {
 	tb.Helper()
 	var out []string
+	var held []net.Listener // all of them, until all are known
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			tb.Fatal(err)
 		}
-		defer l.Close() // all are held until all are known
+		held = append(held, l)
 		out = append(out, l.Addr().String())
+	}
+	for _, l := range held {
+		if err := l.Close(); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return out
 }
