@@ -29,7 +29,8 @@ const (
 
 // groupAnswer answers JoinRequest and MembersRequest. Integers are big endian, strings have their uvarint length in front.
 //
-//	0 version u8 = 1   1 outcome u8   2 index u64   10 cluster id, string   then the leader's id and its address and the reason, strings
+//	0 version u8 = 1   1 outcome u8
+//	2 index u64       10 cluster id, string   then the leader's id, its address and the reason, strings
 type groupAnswer struct {
 	outcome groupOutcome
 	index   uint64

@@ -17,7 +17,8 @@ import (
 // JoinRequest is the type of control request by which a broker enters the metadata group, or tells it its address. Who it is comes
 // with the connection. Integers are big endian, strings have their uvarint length in front. The answer is a groupAnswer.
 //
-//	request  0 version u8 = 1   1 fresh u8   2 cluster id, string   then the address, string
+//	0 version u8 = 1
+//	1 fresh u8          2 cluster id, string   then the address, string
 //
 // Fresh is 1 when the broker has no log, 0 when it has. The cluster id is empty when it knows none.
 const JoinRequest uint16 = 3

@@ -192,6 +192,50 @@ func TestSwappedAddresses(t *testing.T) {
 	wantMembers(t, all, asMembers(all[:3]...), asMembers(a, b))
 }
 
+// All come back at other addresses at once: the seeds, which are names, tell where they are now.
+func TestAllMembersMove(t *testing.T) {
+	var names sync.Map // name → address
+	all := make([]*member, 3)
+	var seeds []string
+	for i := range all {
+		m := newcomer(t, int32(i+1))
+		m.dialer = func(ctx context.Context, address string) (net.Conn, error) {
+			if at, ok := names.Load(address); ok {
+				address = at.(string)
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
+		seeds = append(seeds, MemberID(m.options.NodeID)+".seed:1")
+		names.Store(seeds[i], m.address)
+		all[i] = m
+	}
+	startAll := func() {
+		var started sync.WaitGroup
+		for _, m := range all {
+			m.options.Seeds = &Seeds{Addresses: seeds}
+			started.Go(func() { m.start(t) })
+		}
+		started.Wait()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	startAll()
+	wantMembers(t, all, asMembers(all...), nil)
+	for _, m := range all {
+		m.cut(t)
+	}
+	for i, m := range all {
+		m.listener = listen(t)
+		m.address = m.listener.Addr().String()
+		m.options.Advertise = m.address
+		names.Store(seeds[i], m.address)
+	}
+	startAll()
+	wantMembers(t, all, asMembers(all...), nil)
+	propose(t, all, &record.RegisterBroker{ID: 1, Incarnation: ID{1}})
+}
+
 // The leader answers a broker that repeats itself as it did before, and refuses who it can not be.
 func TestAdmit(t *testing.T) {
 	leader := seeded(t, 1)[0]
@@ -373,7 +417,7 @@ func TestGroupDialsTheMember(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	stream := groupStream{other.Stream(peer.Raft)}
+	stream := newGroupStream(t.Context(), other, nil)
 	if c, err := stream.Dial(quorum.Member{ID: "1", Address: m.address}, 5*time.Second); err != nil {
 		t.Error(err)
 	} else if err := c.Close(); err != nil {

@@ -18,7 +18,9 @@ import (
 // MembersRequest is the type of control request by which a broker asks for a change of who votes, or how far another has come. Integers are
 // big endian. The answer is a groupAnswer.
 //
-//	request  0 version u8 = 1   1 change u8: a MemberChangeKind, or 0   2 node i32
+//	0 version u8 = 1
+//	1 change u8, a MemberChangeKind or 0
+//	2 node i32
 //
 // With change 0 the broker that was asked answers with the index of its image, whether it leads or not.
 const MembersRequest uint16 = 4

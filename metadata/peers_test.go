@@ -21,6 +21,7 @@ type member struct {
 	listener net.Listener // for the first start
 	host     *peer.Host
 	store    *Store
+	dialer   func(context.Context, string) (net.Conn, error) // nil: TCP
 }
 
 // processes counts the processes of all members, and tells them apart.
@@ -50,7 +51,8 @@ func (m *member) tryStart(ctx context.Context, t testing.TB) (err error) {
 		return err
 	}
 	m.host = peer.New(peer.Options{
-		Node: m.options.NodeID, Incarnation: [16]byte{byte(process >> 8), byte(process)}, Listener: l, Cluster: func() string { return cluster },
+		Node: m.options.NodeID, Incarnation: [16]byte{byte(process >> 8), byte(process)}, Listener: l, Dialer: m.dialer,
+		Cluster: func() string { return cluster },
 	})
 	m.options.Peers = m.host
 	m.host.Start()

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -118,7 +117,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	if s.log, err = o.openLog(s.machine, had); err != nil {
+	if s.log, err = s.openLog(&o); err != nil {
 		s.cancel()
 		return nil, err
 	}
@@ -201,33 +200,21 @@ func (s *Store) introduce(ctx context.Context, o *Options) error {
 	return s.enter(ctx, o)
 }
 
-// groupStream carries the group's connections over the internal port.
-type groupStream struct{ *peer.Stream }
-
-// Dial implements quorum.StreamLayer. Who answers at the address as another node is refused.
-func (s groupStream) Dial(m quorum.Member, timeout time.Duration) (net.Conn, error) {
-	node, ok := nodeOf(m.ID)
-	if !ok {
-		return nil, fmt.Errorf("dial a member of the metadata group: it is no node: id=%q", m.ID)
-	}
-	return s.Stream.Dial(m.Address, node, timeout)
-}
-
-func (o *Options) openLog(m *machine, had identity) (quorum.Log, error) {
+func (s *Store) openLog(o *Options) (quorum.Log, error) {
 	if o.Log != nil {
-		return o.Log(m)
+		return o.Log(s.machine)
 	}
 	var stream quorum.StreamLayer
 	if o.Peers != nil {
-		stream = groupStream{o.Peers.Stream(peer.Raft)}
+		stream = newGroupStream(s.ctx, o.Peers, s.seeds)
 	}
 	log, err := quorum.Open(quorum.Options{
 		Dir: o.raftDir(), ID: MemberID(o.NodeID),
 		Stream: stream, Advertise: o.Advertise, Voters: o.Voters, Join: o.Join,
 		HeartbeatTimeout: o.HeartbeatTimeout, SnapshotBytes: o.SnapshotBytes,
-		Existing: had.cluster != "",
+		Existing: s.had.cluster != "",
 		Logger:   o.Logger, OnFatal: o.OnFatal,
-	}, m)
+	}, s.machine)
 	if err != nil {
 		return nil, err
 	}

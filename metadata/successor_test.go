@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/metadata/quorum"
 	"github.com/tidelinehq/tideline/metadata/record"
 )
@@ -29,7 +28,7 @@ func TestLeaderGone(t *testing.T) {
 		m.options = Options{Dir: dir, NodeID: int32(i + 1), Advertise: m.address, HeartbeatTimeout: 30 * time.Second}
 		m.options.Log = func(machine quorum.StateMachine) (quorum.Log, error) {
 			log, err := quorum.Open(quorum.Options{
-				Dir: filepath.Join(dir, "raft"), ID: MemberID(m.options.NodeID), Stream: groupStream{m.host.Stream(peer.Raft)}, Advertise: m.address,
+				Dir: filepath.Join(dir, "raft"), ID: MemberID(m.options.NodeID), Stream: newGroupStream(t.Context(), m.host, nil), Advertise: m.address,
 				Voters: voters, HeartbeatTimeout: 30 * time.Second,
 			}, machine)
 			opened.Done()

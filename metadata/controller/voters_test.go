@@ -144,7 +144,7 @@ func brokerOf(t testing.TB, c *cluster, id int32) *metadata.Broker {
 func TestVotingConverges(t *testing.T) {
 	images := map[bool]*cluster{false: votingImage(t), true: votingImage(t)}
 	images[true].apply(&record.DrainBroker{ID: 4, Draining: true})
-	for seed := range uint64(20000) {
+	for seed := range uint64(5000) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		c := images[random.IntN(3) == 0]
 		v := Voting{Want: []int{1, 3, 5}[random.IntN(3)], Patience: patience}
