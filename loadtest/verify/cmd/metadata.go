@@ -28,6 +28,7 @@ func metadata(ctx context.Context, args []string) error {
 	f.Uint64Var(&o.Seed, "seed", 1, "of what the clients do")
 	duration := f.Duration("duration", 0, "time after which to stop; 0: no limit")
 	within := f.Duration("within", time.Minute, "how long the search may take for each name")
+	stale := f.Bool("stale-refusals", false, "let a broker refuse a write on account of an earlier state; less than what is promised")
 	if err := parse(f, args, map[string]*string{"dir": dir, "brokers": brokers}); err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func metadata(ctx context.Context, args []string) error {
 	if err := writeHistory(filepath.Join(*dir, "metadata.jsonl"), history); err != nil {
 		return err
 	}
-	result, err := linear.Check(history, *within)
+	result, err := linear.Check(history, linear.CheckOptions{Within: *within, StaleRefusals: *stale})
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,13 @@ func metadata(ctx context.Context, args []string) error {
 		return err
 	}
 	if !result.OK() {
-		fmt.Fprintf(os.Stderr, "  verdict  NOT EXPLAINED: %s; not decided: %s; pictures in %s\n", strings.Join(result.Illegal, ", "), strings.Join(result.Undecided, ", "), *dir)
+		fmt.Fprintf(os.Stderr, "  verdict  NOT EXPLAINED: %d of %d topics; not decided: %d; pictures in %s\n", len(result.Illegal), result.Topics, len(result.Undecided), *dir)
+		for _, one := range result.Explained {
+			fmt.Fprintf(os.Stderr, "  %s: %s\n", one.Topic, one.Answer)
+			for _, before := range one.Before {
+				fmt.Fprintf(os.Stderr, "      after %s\n", before)
+			}
+		}
 		return errViolations
 	}
 	fmt.Fprintln(os.Stderr, "  verdict  linearizable")

@@ -99,36 +99,38 @@ func (s state) write(o Op) (bool, state) {
 			return true, s.then(becomes)
 		}
 		return true, s
-	case Exists:
-		return o.Kind == Create && is.exists, s
-	case Missing:
-		return o.Kind != Create && !is.exists, s
-	case Refused:
-		return o.Kind == AddPartitions && is.exists && o.Partitions <= is.partitions, s
 	}
-	return false, s
+	return is.explains(o), s
 }
 
 // look is the meaning of a read: the broker moves forward, to the first state that fits. Any later one would leave it less freedom.
 func (s state) look(o Op) (bool, state) {
-	if o.Outcome == Unknown {
+	for i := s.shown[o.Broker]; i < len(s.states); i++ {
+		if !s.states[i].explains(o) {
+			continue
+		}
+		if i != s.shown[o.Broker] {
+			s.shown = maps.Clone(s.shown)
+			s.shown[o.Broker] = i
+		}
 		return true, s
 	}
-	for i := s.shown[o.Broker]; i < len(s.states); i++ {
-		t := s.states[i]
-		fits := t.exists == (o.Outcome == OK)
-		if fits && t.exists {
-			fits = o.Kind == Metadata && t.partitions == o.Partitions || o.Kind == Describe && t.value == o.Value
-		}
-		if fits {
-			if i != s.shown[o.Broker] {
-				s.shown = maps.Clone(s.shown)
-				s.shown[o.Broker] = i
-			}
-			return true, s
-		}
-	}
 	return false, s
+}
+
+// explains tells whether an answer that changes nothing can come from a state.
+func (t topic) explains(o Op) bool {
+	switch {
+	case o.Outcome == Missing:
+		return !t.exists
+	case o.Outcome == Exists || o.Outcome == Unknown:
+		return t.exists || o.Outcome == Unknown
+	case o.Outcome == Refused:
+		return t.exists && o.Partitions <= t.partitions
+	case o.Kind == Metadata:
+		return t.exists && t.partitions == o.Partitions
+	}
+	return t.exists && t.value == o.Value
 }
 
 func (s state) String() string {
@@ -148,20 +150,22 @@ func (s state) String() string {
 	return strings.Join(all, " → ")
 }
 
-// model is that of one topic.
-var model = porcupine.Model{
-	Init: func() any { return state{states: []topic{{}}, shown: map[int32]int{}} },
-	Step: func(is, input, _ any) (bool, any) {
-		s, o := is.(state), input.(Op)
-		if o.read() {
-			return s.look(o)
-		}
-		return s.write(o)
-	},
-	Equal: func(a, b any) bool {
-		x, y := a.(state), b.(state)
-		return slices.Equal(x.states, y.states) && maps.Equal(x.shown, y.shown)
-	},
-	DescribeOperation: func(input, _ any) string { return input.(Op).String() },
-	DescribeState:     func(is any) string { return is.(state).String() },
+// newModel is the model of one topic. With stale refusals a write that changes nothing is a read of the broker that was asked.
+func newModel(staleRefusals bool) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return state{states: []topic{{}}, shown: map[int32]int{}} },
+		Step: func(is, input, _ any) (bool, any) {
+			s, o := is.(state), input.(Op)
+			if o.read() || staleRefusals && o.Outcome != OK && o.Outcome != Unknown {
+				return s.look(o)
+			}
+			return s.write(o)
+		},
+		Equal: func(a, b any) bool {
+			x, y := a.(state), b.(state)
+			return slices.Equal(x.states, y.states) && maps.Equal(x.shown, y.shown)
+		},
+		DescribeOperation: func(input, _ any) string { return input.(Op).String() },
+		DescribeState:     func(is any) string { return is.(state).String() },
+	}
 }

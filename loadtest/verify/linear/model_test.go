@@ -2,7 +2,6 @@ package linear
 
 import (
 	"testing"
-	"time"
 )
 
 // op is an operation from one instant to another.
@@ -55,9 +54,12 @@ func TestHistories(t *testing.T) {
 		{"an open write that did twice", []Op{op(1, 99, Create, Unknown, partitions(3), value(17)), op(3, 4, Delete, OK), op(5, 6, Delete, OK)}, false},
 		{"an open read", []Op{created, op(3, 4, Metadata, Unknown, partitions(9))}, true},
 	} {
-		r, err := Check(test.history, 10*time.Second)
+		r, err := Check(test.history, CheckOptions{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !test.legal && (len(r.Explained) != 1 || r.Explained[0].Answer == "") {
+			t.Errorf("%s: explained=%v", test.name, r.Explained)
 		}
 		if r.OK() != test.legal || len(r.Undecided) > 0 || !test.legal && len(r.Pages) != 1 {
 			t.Errorf("%s: ok=%v want=%v undecided=%v pages=%d", test.name, r.OK(), test.legal, r.Undecided, len(r.Pages))
@@ -68,8 +70,21 @@ func TestHistories(t *testing.T) {
 func TestTopicsAreApart(t *testing.T) {
 	bad := op(3, 4, Delete, OK)
 	bad.Topic = "u"
-	r, err := Check([]Op{op(1, 2, Create, OK, partitions(1), value(1)), bad}, 10*time.Second)
+	r, err := Check([]Op{op(1, 2, Create, OK, partitions(1), value(1)), bad}, CheckOptions{})
 	if err != nil || r.Topics != 2 || len(r.Illegal) != 1 || r.Illegal[0] != "u" || r.Outcomes["delete ok"] != 1 {
 		t.Errorf("%+v err=%v", r, err)
+	}
+}
+
+func TestStaleRefusals(t *testing.T) {
+	history := []Op{op(1, 2, Create, OK, partitions(3), value(17)), op(3, 4, Delete, Missing), op(5, 6, SetConfig, Missing, broker(2)), op(7, 8, Create, Exists)}
+	for _, stale := range []bool{false, true} {
+		if r, err := Check(history, CheckOptions{StaleRefusals: stale}); err != nil || r.OK() != stale {
+			t.Errorf("stale=%v: ok=%v err=%v", stale, r.OK(), err)
+		}
+	}
+	back := append(history, op(9, 10, SetConfig, Missing, broker(1)))
+	if r, err := Check(back, CheckOptions{StaleRefusals: true}); err != nil || r.OK() {
+		t.Errorf("a broker went back: ok=%v err=%v", r.OK(), err)
 	}
 }

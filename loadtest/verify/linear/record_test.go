@@ -23,7 +23,7 @@ func judge(t *testing.T, o Options) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Check(history, time.Minute)
+	r, err := Check(history, CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
