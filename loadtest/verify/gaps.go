@@ -128,8 +128,9 @@ func (g *gaps) sum(r *Result) {
 			g.byProducer[producer] = max(g.byProducer[producer], g.stopped[producer]-last)
 		}
 	}
-	// What was done after the producers had stopped has no gap to show.
-	g.faults = slices.DeleteFunc(g.faults, func(f Fault) bool { return stopped > 0 && f.At > seconds(stopped-g.began) })
+	// What was done when nothing was to come any more has no gap to show.
+	end := max(stopped, slices.Max(g.partitions))
+	g.faults = slices.DeleteFunc(g.faults, func(f Fault) bool { return end > 0 && f.At > seconds(end-g.began) })
 	r.LongestGaps, r.Faults = g.longest, g.faults
 	for _, long := range g.byProducer {
 		r.ProducerGapsMS = append(r.ProducerGapsMS, milliseconds(long))
