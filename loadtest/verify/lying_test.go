@@ -129,13 +129,28 @@ func tamper(c *kfake.Cluster, change func(*kmsg.FetchRequest, *kmsg.FetchRequest
 	})
 }
 
+// lieOnce answers one fetch that is not the first of its partition with a lie. The channel is closed at the partition's next fetch: the
+// reader asks again when it has written down what it was told.
+func lieOnce(c *kfake.Cluster, code int16) <-chan struct{} {
+	noted, to := make(chan struct{}), int32(-1)
+	tamper(c, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) (int16, bool) { // the cluster calls it one at a time
+		switch {
+		case to == -1 && p.FetchOffset > 0:
+			to = p.Partition
+			return code, true
+		case to == p.Partition:
+			to = -2
+			close(noted)
+		}
+		return 0, false
+	})
+	return noted
+}
+
 func TestClusterWhoseWatermarkGoesBack(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1))
-	var once atomic.Bool
-	tamper(c, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) (int16, bool) {
-		return 0, p.FetchOffset > 200 && once.CompareAndSwap(false, true)
-	})
-	r := story(t, Options{Brokers: c.ListenAddrs(), ClientReaders: -1}, nil)
+	noted := lieOnce(c, 0)
+	r := story(t, Options{Brokers: c.ListenAddrs(), ClientReaders: -1}, func(ctx context.Context, _ *Run) { wait(t, ctx, noted) })
 	if r.Counts[Watermark] != 1 || len(r.Counts) != 1 {
 		t.Errorf("violations=%v\n%v", r.Counts, r.Explained)
 	}
@@ -143,13 +158,19 @@ func TestClusterWhoseWatermarkGoesBack(t *testing.T) {
 
 func TestClusterThatForgetsItsEnd(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1))
-	var once atomic.Bool
-	tamper(c, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) (int16, bool) {
-		return kerr.OffsetOutOfRange.Code, p.FetchOffset > 200 && once.CompareAndSwap(false, true)
-	})
-	r := story(t, Options{Brokers: c.ListenAddrs(), ClientReaders: -1}, nil)
+	noted := lieOnce(c, kerr.OffsetOutOfRange.Code)
+	r := story(t, Options{Brokers: c.ListenAddrs(), ClientReaders: -1}, func(ctx context.Context, _ *Run) { wait(t, ctx, noted) })
 	if r.Counts[OutOfRange] != 1 || len(r.Counts) != 1 {
 		t.Errorf("violations=%v\n%v", r.Counts, r.Explained)
+	}
+}
+
+func wait(t *testing.T, ctx context.Context, event <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-event:
+	case <-ctx.Done():
+		t.Fatal(ctx.Err())
 	}
 }
 
