@@ -143,7 +143,7 @@ func (c *checker) records(r *reading, p *readPart, e fetched, one run) error {
 	}
 	next := one.base + one.count
 	if e.highWatermark >= 0 && next > e.highWatermark {
-		c.report(Uncommitted, r, e.partition, next-1, e.at, "a record at or above the high watermark of the same answer: high watermark=%d", e.highWatermark)
+		c.result.notice(NoticeAbove)
 	}
 	switch one.kind {
 	case runCorrupt:

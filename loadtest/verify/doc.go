@@ -18,17 +18,16 @@
 //	corruption    value, key or header are not as they were written
 //	foreign       a record that no producer of the run wrote
 //	watermark     the high watermark went back within one leader epoch, or the end of the log went back at all
-//	uncommitted   a fetch answered with a record at or above its own high watermark
 //	out-of-range  a reader was refused the offset behind the last that it read
 //	truncation    a client found out that the log was cut below what it had read
 //	unread        nobody could read a partition to its end after the last acknowledgement
 //
-// That nobody sees a record above the high watermark of the moment follows from the rest: such a record is replaced sooner or
-// later, which is a divergence.
+// That nobody sees a record above the high watermark of the moment follows from the rest: what is read too early is replaced when
+// its leader dies, which is a divergence, a truncation or a loss.
 //
 // These are allowed, and counted as notices: an older high watermark in a new leader's answer to a fetch (ListOffsets must say
-// OFFSET_NOT_AVAILABLE then, KIP-207), duplicates of a producer without idempotence, losses where one replica acknowledged. A
-// record that was not acknowledged may be there once, or not at all.
+// OFFSET_NOT_AVAILABLE then, KIP-207), records at or above the high watermark of the same answer, duplicates of a producer
+// without idempotence, losses where one replica acknowledged. A record that was not acknowledged may be there once, or not at all.
 //
 // # Steps
 //

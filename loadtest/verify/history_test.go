@@ -185,9 +185,6 @@ func TestLies(t *testing.T) {
 		{"the end of the log goes back between two questions", func(h *history) {
 			h.reader = append(h.reader, listed{0, 3, at(20), 25}, listed{0, 4, at(20), 24})
 		}, map[Class]int64{Watermark: 1}, 24},
-		{"a record above the high watermark", func(h *history) {
-			h.reader[19] = fetched{epoch: 4, at: at(19), highWatermark: 19, runs: []run{ours(19)}}
-		}, map[Class]int64{Uncommitted: 1}, 19},
 		{"the next offset is out of range", func(h *history) {
 			h.reader = append(h.reader, refused{0, 4, at(20), 20, 1, "OFFSET_OUT_OF_RANGE"})
 		}, map[Class]int64{OutOfRange: 1}, 20},
@@ -283,6 +280,9 @@ func TestOddities(t *testing.T) {
 		{"an answer of nobody knows which leader", func(h *history) {
 			h.reader = append(h.reader, fetched{epoch: -1, at: at(20), highWatermark: 15})
 		}, map[string]int64{NoticeWatermark: 1}},
+		{"a record above the high watermark of the same answer", func(h *history) {
+			h.reader[19] = fetched{epoch: 3, at: at(19), highWatermark: 19, runs: []run{ours(19)}}
+		}, map[string]int64{NoticeAbove: 1}},
 		{"duplicates without idempotence", func(h *history) {
 			h.plan.Idempotent = false
 			again := ours(18)

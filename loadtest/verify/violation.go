@@ -11,24 +11,26 @@ type Class string
 
 // What a cluster may not do, whatever happens to it.
 const (
-	Loss        Class = "loss"         // an acknowledged record is not where it was acknowledged
-	Duplicate   Class = "duplicate"    // a record of an idempotent producer lies at two offsets
-	Order       Class = "order"        // records of one producer are not in the order of their sending, or a reader was sent back
-	Gap         Class = "gap"          // an offset was left out
-	Divergence  Class = "divergence"   // two records at one offset
-	Corruption  Class = "corruption"   // a record is not as it was written
-	Foreign     Class = "foreign"      // a record that nobody wrote
-	Watermark   Class = "watermark"    // the high watermark, or the end of the log, went back
-	Uncommitted Class = "uncommitted"  // a record at or above the high watermark of the same answer
-	OutOfRange  Class = "out-of-range" // a reader was refused the offset behind the last that it saw
-	Truncation  Class = "truncation"   // a reader was told that what it read is gone
-	Unread      Class = "unread"       // no reader got to the end after the last acknowledgement
+	Loss       Class = "loss"         // an acknowledged record is not where it was acknowledged
+	Duplicate  Class = "duplicate"    // a record of an idempotent producer lies at two offsets
+	Order      Class = "order"        // records of one producer are not in the order of their sending, or a reader was sent back
+	Gap        Class = "gap"          // an offset was left out
+	Divergence Class = "divergence"   // two records at one offset
+	Corruption Class = "corruption"   // a record is not as it was written
+	Foreign    Class = "foreign"      // a record that nobody wrote
+	Watermark  Class = "watermark"    // the high watermark, or the end of the log, went back
+	OutOfRange Class = "out-of-range" // a reader was refused the offset behind the last that it saw
+	Truncation Class = "truncation"   // a reader was told that what it read is gone
+	Unread     Class = "unread"       // no reader got to the end after the last acknowledgement
 )
 
 // What Kafka allows, and is counted all the same.
 const (
 	// NoticeWatermark is a high watermark in a new leader's answer to a fetch that is older than that of the old leader (KIP-207).
 	NoticeWatermark = "watermark-behind"
+	// NoticeAbove is an answer with records at or above its own high watermark. Brokers look at the watermark first and read then, up to
+	// what it is by then; that they never go too far shows in that nothing that was read is replaced.
+	NoticeAbove = "records-above-told-watermark"
 	// NoticeDuplicate is a record of a producer without idempotence that lies at two offsets.
 	NoticeDuplicate = "duplicate-allowed"
 	// NoticeLoss is an acknowledged record that is not there, where fewer than all in-sync replicas acknowledged.
