@@ -11,15 +11,15 @@ import (
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// leaderless is a cluster without a controller: proposals wait for one.
-type leaderless struct {
+// leaderlessMetadata is a cluster without a controller: proposals wait for one.
+type leaderlessMetadata struct {
 	Metadata
 	image *metadata.Image
 }
 
-func (l leaderless) Image() *metadata.Image { return l.image }
+func (l leaderlessMetadata) Image() *metadata.Image { return l.image }
 
-func (leaderless) Propose(ctx context.Context, _ command.Command) (command.Result, error) {
+func (leaderlessMetadata) Propose(ctx context.Context, _ command.Command) (command.Result, error) {
 	<-ctx.Done()
 	return command.Result{}, ctx.Err()
 }
@@ -30,7 +30,7 @@ func TestProducerIDsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		image, _ := metadata.Apply(new(metadata.Image), 1, &command.InitCluster{ClusterID: "c"})
 		image, _ = metadata.Apply(image, 2, &command.RegisterBroker{ID: 1, Incarnation: metadata.ID{1}})
-		a := &API{Deps: Deps{Metadata: leaderless{image: image}, Config: &config.Config{NodeID: 1}}, producerIDs: newProducerIDs()}
+		a := &API{Deps: Deps{Metadata: leaderlessMetadata{image: image}, Config: &config.Config{NodeID: 1}}, producerIDs: newProducerIDs()}
 		refused := make(chan error)
 		for range 3 {
 			go func() {
