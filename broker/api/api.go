@@ -119,6 +119,9 @@ func (a *API) dispatch(r *server.Request) {
 	}
 	run := func() {
 		defer a.decoding.Release(weight)
+		if entry.current {
+			c.newerImage()
+		}
 		if resp := entry.handle(c); resp != nil {
 			c.Reply(resp)
 		}

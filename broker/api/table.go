@@ -49,6 +49,10 @@ type entry struct {
 	// inline handlers neither wait nor read a disk: they run on the connection's
 	// goroutine.
 	inline bool
+	// current handlers change the metadata: they decide by an image that has all that
+	// was committed before the request, by whichever broker, or they would refuse what a
+	// client has just made possible.
+	current bool
 	// answer is how many bytes, decoded and encoded, an element of the request may
 	// add to the response, where that is far more than the element itself has.
 	answer int64
@@ -81,24 +85,24 @@ func init() {
 		{key: keyDescribeGroups, min: 0, max: 6, handle: toGroups, inline: true},
 		{key: keyListGroups, min: 0, max: 5, handle: toGroups, inline: true},
 		{key: keyApiVersions, min: 0, max: 4, handle: apiVersions, inline: true},
-		{key: keyCreateTopics, min: 2, max: 7, handle: createTopics, answer: 12 << 10},
-		{key: keyDeleteTopics, min: 1, max: 6, handle: deleteTopics},
+		{key: keyCreateTopics, min: 2, max: 7, handle: createTopics, current: true, answer: 12 << 10},
+		{key: keyDeleteTopics, min: 1, max: 6, handle: deleteTopics, current: true},
 		{key: keyDeleteRecords, min: 0, max: 2, handle: deleteRecords},
 		{key: keyInitProducerID, min: 0, max: 5, handle: initProducerID},
 		{key: keyOffsetForLeaderEpoch, min: 2, max: 4, handle: offsetForLeaderEpoch, inline: true},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
-		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions},
+		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
 		{key: keyDeleteGroups, min: 0, max: 2, handle: toGroups, inline: true},
-		{key: keyElectLeaders, min: 0, max: 2, handle: electLeaders, answer: 1 << 10},
-		{key: keyIncrementalAlterConfigs, min: 0, max: 1, handle: incrementalAlterConfigs},
-		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, answer: 1 << 10},
+		{key: keyElectLeaders, min: 0, max: 2, handle: electLeaders, current: true, answer: 1 << 10},
+		{key: keyIncrementalAlterConfigs, min: 0, max: 1, handle: incrementalAlterConfigs, current: true},
+		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, current: true, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
 		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum)},
-		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures},
+		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures, current: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
-		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker},
+		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker, current: true},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
