@@ -99,7 +99,10 @@ func (s *Store) askGroup(ctx context.Context, typ uint16, request []byte, own fu
 		if err != nil || a.outcome == groupDone {
 			return a, err
 		}
-		if reason != last {
+		switch {
+		case ctx.Err() != nil && last != "":
+			reason = last // rather than that the last question was cut short
+		case reason != last:
 			last, pause = reason, askPause
 			told(reason)
 		}

@@ -78,8 +78,11 @@ func (s *Store) serveJoin(ctx context.Context, from peer.Identity, request []byt
 	}
 	j.node, j.incarnation = from.Node, from.Incarnation
 	a := s.admit(ctx, &j)
-	if a.outcome != groupDone && a.outcome != groupNotLeader {
+	switch a.outcome {
+	case groupRefused:
 		s.logger.Warn("a broker can not join", "node", j.node, "address", j.address, "reason", a.reason)
+	case groupNotNow: // it repeats itself, and says so in its own log
+		s.logger.Debug("a broker can not join yet", "node", j.node, "address", j.address, "reason", a.reason)
 	}
 	return a.append(nil), nil
 }

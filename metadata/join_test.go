@@ -430,3 +430,41 @@ func TestGroupDialsTheMember(t *testing.T) {
 		t.Error("a member that is no node")
 	}
 }
+
+// Until the leader has admitted it, a broker without a log answers nobody of the group: a candidate could count a vote that it has given before.
+func TestFreshBrokerHasNoVote(t *testing.T) {
+	seed := peer.New(peer.Options{Node: 1, Incarnation: [16]byte{1}, Listener: listen(t)})
+	defer func() {
+		if err := seed.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	fresh := newcomer(t, 2, seed.Addr().String())
+	(&Seeds{Peers: seed, NodeID: 1, Addresses: []string{seed.Addr().String()}}).Introduce(func() string { return "x" })
+	asked := make(chan joiner, 1)
+	ctx, cancel := context.WithCancel(testContext(t))
+	seed.Register(JoinRequest, func(_ context.Context, from peer.Identity, request []byte) ([]byte, error) {
+		j, err := parseJoiner(request)
+		if err != nil {
+			return nil, err
+		}
+		j.node = from.Node
+		if _, err := seed.Dial(ctx, fresh.address, 2, peer.Raft); !errors.Is(err, peer.ErrRefused) {
+			t.Errorf("before it is a member: %v", err)
+		}
+		asked <- j
+		a := groupAnswer{outcome: groupNotNow, reason: "a test"}
+		return a.append(nil), nil
+	})
+	seed.Start()
+	opened := make(chan error, 1)
+	go func() { opened <- fresh.tryStart(ctx, t) }()
+	if j := <-asked; j != (joiner{node: 2, fresh: true, address: fresh.address}) {
+		t.Errorf("%+v", j)
+	}
+	<-asked // it repeats itself
+	cancel()
+	if err := <-opened; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "a test") {
+		t.Error(err)
+	}
+}

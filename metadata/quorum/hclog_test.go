@@ -93,6 +93,7 @@ func TestQuietWhileAMemberIsAway(t *testing.T) {
 		insist(t, rest, 5, &sum)
 	}
 	o := options[at]
+	o.Logger = o.Logger.With("member", o.ID+" again") // another process, which may say all of it too
 	var err error
 	if o.Stream, err = ListenTCP(o.Voters[at].Address); err != nil {
 		t.Fatal(err)
