@@ -21,7 +21,7 @@ import (
 // ReceiverOptions are the parts and bounds of a Receiver.
 type ReceiverOptions struct {
 	// Replica returns a partition that this broker follows, once its metadata have
-	// reached index; nil when it is none of its replicas. ctx ends with the connection.
+	// reached index; nil when it is none of its replicas. ctx ends with the Sender.
 	Replica func(ctx context.Context, id wal.ID, index uint64) (*partition.Partition, error)
 	// WaitRoom waits while the write-ahead log has no room for so many bytes.
 	WaitRoom func(ctx context.Context, bytes int) error
@@ -37,19 +37,20 @@ const maxSlots = 1 << 20
 
 // Receiver takes what leaders push.
 type Receiver struct {
+	ctx    context.Context // ends with the Sender
 	o      ReceiverOptions
 	m      *metrics
 	memory *semaphore.Weighted
 }
 
-func newReceiver(o ReceiverOptions, m *metrics) *Receiver {
-	return &Receiver{o: o, m: m, memory: semaphore.NewWeighted(o.MemoryBytes)}
+func newReceiver(ctx context.Context, o ReceiverOptions, m *metrics) *Receiver {
+	return &Receiver{ctx: ctx, o: o, m: m, memory: semaphore.NewWeighted(o.MemoryBytes)}
 }
 
 // Serve takes what comes on a connection until it ends. It is a handler of
 // peer.Replication.
 func (r *Receiver) Serve(c *peer.Conn) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(r.ctx)
 	s := &intake{r: r, conn: c, ctx: ctx, slots: make(map[uint32]*inbound), wake: make(chan struct{}, 1)}
 	var acks sync.WaitGroup
 	acks.Go(s.acknowledge)

@@ -51,7 +51,7 @@ func New(o Options) *Sender {
 	m := newMetrics(o.Registerer)
 	s := &Sender{o: o, m: m, links: make(map[int32]*link), outlets: make(map[wal.ID]*outlet)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	o.Peers.Handle(peer.Replication, newReceiver(o.Receiver, m).Serve)
+	o.Peers.Handle(peer.Replication, newReceiver(s.ctx, o.Receiver, m).Serve)
 	return s
 }
 
@@ -157,7 +157,8 @@ func (s *Sender) Led() []*partition.Partition {
 	return out
 }
 
-// Close ends all streams of this side. Those of other brokers end with Options.Peers.
+// Close ends all streams of this side, and what those of other brokers wait for; they
+// themselves end with Options.Peers.
 func (s *Sender) Close() {
 	s.mu.Lock()
 	s.closed = true
