@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
+	seedsFlag = flag.Int("sim.seeds", 2, "how many seeds to run")
+	fromFlag  = flag.Uint64("sim.from", 1, "the first seed")
+	timeFlag  = flag.Duration("sim.patience", 5*time.Minute, "real time after which a seed hangs")
+	outFlag   = flag.String("sim.out", "", "a folder for the logs of seeds that fail")
+	debugFlag = flag.Bool("sim.debug", false, "brokers log at debug level")
+)
+
+// run runs a plan in a bubble of its own.
+func run(t *testing.T, plan *Plan, o Options) (r *Report) {
+	t.Helper()
+	// Outside of the bubble, where time passes whatever happens.
+	hung := time.AfterFunc(*timeFlag, func() {
+		stacks := make([]byte, 16<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		fmt.Fprintf(os.Stderr, "seed %d hangs: virtual time does not pass\n%s\n%s", plan.Seed, plan, stacks)
+		os.Exit(3)
+	})
+	defer hung.Stop()
+	if *debugFlag {
+		o.Level = slog.LevelDebug
+	}
+	synctest.Test(t, func(*testing.T) { r = Run(plan, o) })
+	return r
+}
+
+// TestSeeds runs one plan after the other. Each failure says how to see it again.
+func TestSeeds(t *testing.T) {
+	from, to := *fromFlag, *fromFlag+uint64(*seedsFlag)
+	if *seedFlag != 0 {
+		from, to = *seedFlag, *seedFlag+1
+	}
+	for seed := from; seed < to; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			plan := Draw(seed)
+			began := time.Now()
+			r := run(t, plan, Options{})
+			t.Logf("seed %d: acknowledged=%d read=%d offsets=%d in %s", seed, r.Acked, r.Read, r.Known, time.Since(began).Round(time.Millisecond))
+			if r.Failed() {
+				keep(t, seed, r)
+				t.Errorf("go test -run TestSeeds ./loadtest/sim -args -sim.seed=%d\n%s\n%s", seed, plan, r)
+			}
+		})
+	}
+}
+
+// keep writes the logs of the brokers where they were asked for.
+func keep(t *testing.T, seed uint64, r *Report) {
+	t.Helper()
+	if *outFlag == "" {
+		return
+	}
+	for id, b := range r.Logs {
+		if err := os.WriteFile(filepath.Join(*outFlag, fmt.Sprintf("seed%d-broker%d.log", seed, id)), b, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCalm is a run in which nothing goes wrong.
+func TestCalm(t *testing.T) {
+	r := run(t, &Plan{Seed: 1, Brokers: 3, Busy: 20 * time.Second}, Options{})
+	if r.Failed() || r.Acked < 1000 || r.Read < 1000 {
+		keep(t, 0, r)
+		t.Errorf("acknowledged=%d read=%d\n%s", r.Acked, r.Read, r)
+	}
+}
