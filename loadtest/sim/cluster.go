@@ -51,7 +51,7 @@ func (r *Report) Failed() bool { return len(r.Violations) > 0 }
 func (r *Report) String() string {
 	var b strings.Builder
 	for _, v := range r.Violations {
-		fmt.Fprintln(&b, v)
+		fmt.Fprintln(&b, "violation", v)
 	}
 	for _, t := range r.Trace {
 		fmt.Fprintln(&b, t)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ var (
 	fromFlag  = flag.Uint64("sim.from", 1, "the first seed")
 	timeFlag  = flag.Duration("sim.patience", 5*time.Minute, "real time after which a seed hangs")
 	outFlag   = flag.String("sim.out", "", "a folder for the logs of seeds that fail")
+	stormFlag = flag.String("sim.storm", "", "the storm of TestStorm; all of them when empty")
 	debugFlag = flag.Bool("sim.debug", false, "brokers log at debug level")
 )
 
@@ -78,5 +81,46 @@ func TestCalm(t *testing.T) {
 	if r.Failed() || r.Acked < 1000 || r.Read < 1000 {
 		keep(t, 0, r)
 		t.Errorf("acknowledged=%d read=%d\n%s", r.Acked, r.Read, r)
+	}
+}
+
+// TestStorm runs storms: what the mutants are run in must not trouble the product.
+func TestStorm(t *testing.T) {
+	names := Storms
+	if *stormFlag != "" {
+		names = []string{*stormFlag}
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			plan, err := DrawStorm(name, max(*seedFlag, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := run(t, plan, Options{}); r.Failed() || r.Acked == 0 {
+				keep(t, plan.Seed, r)
+				t.Errorf("go test -run TestStorm ./loadtest/sim -args -sim.storm=%s -sim.seed=%d\n%s\n%s", name, plan.Seed, plan, r)
+			}
+		})
+	}
+}
+
+// TestOneSeedIsOnePlan: what depends on the seed alone is the same in two runs: the plan, and the trace of its faults.
+func TestOneSeedIsOnePlan(t *testing.T) {
+	faults := func(r *Report) (out []string) {
+		for _, line := range r.Trace {
+			if _, fault, ok := strings.Cut(line, " -- "); ok {
+				out = append(out, fault)
+			}
+		}
+		return out
+	}
+	plan := Draw(7)
+	if again := Draw(7); plan.String() != again.String() {
+		t.Fatalf("two plans:\n%s\n%s", plan, again)
+	}
+	plan.Busy, plan.Faults = 10*time.Second, slices.DeleteFunc(plan.Faults, func(f Fault) bool { return f.At > 10*time.Second })
+	one, two := run(t, plan, Options{}), run(t, plan, Options{})
+	if a, b := faults(one), faults(two); len(a) != len(plan.Faults) || !slices.Equal(a, b) {
+		t.Errorf("two traces:\n%s\n%s", strings.Join(a, "\n"), strings.Join(b, "\n"))
 	}
 }

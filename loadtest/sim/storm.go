@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Storms are plans of one kind of weather, each with much of what it takes for one kind of mistake to show.
+var Storms = []string{"failover", "blackout", "slow-disks"}
+
+// DrawStorm makes a plan of one of the Storms.
+func DrawStorm(name string, seed uint64) (*Plan, error) {
+	r := rand.New(rand.NewPCG(seed, 0x73746f72))
+	p := &Plan{Seed: seed, Brokers: 3, Busy: 30 * time.Second}
+	add := func(at time.Duration, kind Kind, length time.Duration) {
+		f := Fault{At: at, For: length/2 + time.Duration(r.Int64N(int64(length))), Kind: kind, Node: 1 + r.Int32N(3), Pick: r.Uint64()}
+		f.Peer = 1 + (f.Node+r.Int32N(2))%3
+		p.Faults = append(p.Faults, f)
+	}
+	const first = 2 * time.Second // there should be something to lose
+	switch name {
+	case "failover":
+		for at := first; at < p.Busy; at += time.Duration(500+r.IntN(2000)) * time.Millisecond {
+			kinds := []Kind{Kill, Kill, Power, Isolate, Deaf, Mute, Cut, CutOneWay, Failover, Elect}
+			add(at, kinds[r.IntN(len(kinds))], 2*time.Second)
+		}
+	case "blackout":
+		for at := first; at < p.Busy; at += time.Duration(2500+r.IntN(2000)) * time.Millisecond {
+			add(at, PowerAll, 300*time.Millisecond)
+		}
+	case "slow-disks":
+		for at := first; at < p.Busy; at += 6 * time.Second {
+			for node := range int32(3) {
+				if r.IntN(3) > 0 {
+					p.Faults = append(p.Faults, Fault{At: at, For: 6 * time.Second, Kind: SlowDisk, Node: node + 1, Peer: 1, Pick: uint64(20+r.IntN(300)) * uint64(time.Millisecond)})
+				}
+			}
+			add(at+3*time.Second, PowerAll, 300*time.Millisecond)
+		}
+	default:
+		return nil, fmt.Errorf("no such storm: name=%q storms=%v", name, Storms)
+	}
+	return p, nil
+}
