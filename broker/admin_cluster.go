@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/internal/adminapi"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -91,7 +92,7 @@ func (b *Broker) adminDecommission(w http.ResponseWriter, r *http.Request) {
 		}
 		answer.Removed = err == nil
 	} else if err = b.drain(r.Context(), image, id); err == nil {
-		answer.Started, err = b.startMoves(r.Context(), b.meta.Image(), drainingMoves(b.meta.Image(), id, b.load))
+		answer.Started, err = b.startMoves(r.Context(), b.meta.Image(), drainingMoves(b.meta.Image(), id, b.member.Steward().Gather(r.Context())))
 		if x, ok := b.meta.Image().Broker(id); ok {
 			answer.Broker = adminBroker(b.meta.Image(), x)
 		}
@@ -145,7 +146,7 @@ func (b *Broker) adminRebalance(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	image := b.meta.Image()
-	p := planBalance(image, policyOf(b.replicas.config()), &req, b.load)
+	p := planBalance(image, policyOf(b.replicas.config()), &req, b.member.Steward().Gather(r.Context()))
 	answer := p.describe(image)
 	if !req.DryRun {
 		started, err := b.startMoves(r.Context(), image, p.moves)
@@ -168,32 +169,23 @@ type balance struct {
 	leaders []command.PartitionChange
 }
 
-// load is what a partition costs, as far as this broker knows: the un-tiered part
-// of what it leads itself. Nobody counts the bytes written to each partition yet,
-// so that replicas are evened out by their number.
-func (b *Broker) load(image *metadata.Image, topic metadata.ID, index int32) controller.Load {
-	t, ok := image.TopicByID(topic)
-	if !ok {
-		return controller.Load{}
+// loads are what the partitions that this broker leads have to do.
+func (b *Broker) loads() (out []membership.PartitionLoad) {
+	for _, p := range b.table.All() {
+		if !p.Leads() {
+			continue
+		}
+		x := membership.PartitionLoad{Topic: p.ID().Topic, Partition: p.ID().Partition}
+		if x.BytesIn, x.TailBytes = p.Load(); x.Load != (controller.Load{}) {
+			out = append(out, x)
+		}
 	}
-	p := b.table.Get(t.Name, index)
-	if p == nil {
-		return controller.Load{}
-	}
-	bytes, _ := p.Pending()
-	return controller.Load{TailBytes: bytes}
-}
-
-// loads gives the load of a partition of an image.
-type loads func(image *metadata.Image, topic metadata.ID, index int32) controller.Load
-
-func (l loads) of(image *metadata.Image) func(metadata.ID, int32) controller.Load {
-	return func(topic metadata.ID, index int32) controller.Load { return l(image, topic, index) }
+	return out
 }
 
 // planBalance decides which replicas and which leaderships go elsewhere.
-func planBalance(image *metadata.Image, policy controller.Policy, req *adminapi.RebalanceRequest, load loads) balance {
-	decide := controller.Balance{Load: load.of(image), MaxMoves: req.MaxMoves, MaxBytes: req.MaxBytes, Tolerance: tolerance}
+func planBalance(image *metadata.Image, policy controller.Policy, req *adminapi.RebalanceRequest, load membership.Loads) balance {
+	decide := controller.Balance{Load: load.Of, MaxMoves: req.MaxMoves, MaxBytes: req.MaxBytes, Tolerance: tolerance}
 	if decide.MaxMoves == 0 {
 		decide.MaxMoves = maxMoves
 	}
@@ -216,9 +208,9 @@ func planBalance(image *metadata.Image, policy controller.Policy, req *adminapi.
 
 // drainingMoves returns the next replicas that leave a broker, within the bounds of
 // what the controller moves by itself.
-func drainingMoves(image *metadata.Image, id int32, load loads) []controller.Move {
+func drainingMoves(image *metadata.Image, id int32, load membership.Loads) []controller.Move {
 	// With this tolerance nothing is uneven, and brokers that drain go first.
-	decide := controller.Balance{Load: load.of(image), MaxMoves: maxMoves, MaxBytes: maxMovedBytes, Tolerance: math.MaxFloat64}
+	decide := controller.Balance{Load: load.Of, MaxMoves: maxMoves, MaxBytes: maxMovedBytes, Tolerance: math.MaxFloat64}
 	var out []controller.Move
 	for _, m := range decide.Moves(image) {
 		if m.From == id {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/internal/adminapi"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -41,16 +42,16 @@ func threeBrokers(t testing.TB) *images {
 	return i
 }
 
-func noLoad(*metadata.Image, metadata.ID, int32) controller.Load { return controller.Load{} }
-
 func TestBalancePlanned(t *testing.T) {
 	image := threeBrokers(t).Image
-	heavy := func(_ *metadata.Image, _ metadata.ID, index int32) controller.Load {
-		return controller.Load{TailBytes: int64(index) * 100}
+	var noLoad membership.Loads
+	heavy := membership.Loads{}
+	for index := range int32(6) {
+		heavy[command.TopicPartition{Topic: metadata.ID{7}, Partition: index}] = controller.Load{TailBytes: int64(index) * 100}
 	}
 	for name, x := range map[string]struct {
 		req     adminapi.RebalanceRequest
-		load    loads
+		load    membership.Loads
 		moves   int
 		leaders int
 		bytes   int64 // at most
@@ -86,11 +87,11 @@ func TestBalancePlanned(t *testing.T) {
 
 func TestDrainingMoves(t *testing.T) {
 	i := threeBrokers(t)
-	if moves := drainingMoves(i.Image, 1, noLoad); len(moves) != 0 {
+	if moves := drainingMoves(i.Image, 1, nil); len(moves) != 0 {
 		t.Errorf("a broker that does not drain: %v", moves)
 	}
 	i.apply(&command.DrainBroker{ID: 1, Draining: true})
-	moves := drainingMoves(i.Image, 1, noLoad)
+	moves := drainingMoves(i.Image, 1, nil)
 	if len(moves) != 6 {
 		t.Fatalf("moves=%v", moves)
 	}
@@ -99,7 +100,7 @@ func TestDrainingMoves(t *testing.T) {
 			t.Errorf("partition %d goes to %v", m.Partition, m.Replicas)
 		}
 	}
-	if moves := drainingMoves(i.Image, 2, noLoad); len(moves) != 0 {
+	if moves := drainingMoves(i.Image, 2, nil); len(moves) != 0 {
 		t.Errorf("the other one: %v", moves)
 	}
 }

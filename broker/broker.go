@@ -430,6 +430,7 @@ func policyOf(c *config.Config) controller.Policy {
 func (b *Broker) register(ctx context.Context) error {
 	r := controller.Registration{
 		ID: b.cfg.NodeID, Rack: b.cfg.Rack, Incarnation: b.incarnation, Alone: b.peers == nil, LostLog: b.log.Lost(),
+		Features: controller.SupportedFeatures(),
 	}
 	var err error
 	if r.Endpoints, err = b.endpoints(); err != nil {
@@ -444,12 +445,14 @@ func (b *Broker) register(ctx context.Context) error {
 			Leaders: b.cfg.AutoLeaderRebalance, Interval: b.cfg.LeaderImbalanceCheck,
 			Replicas: b.cfg.AutoBalance, MaxMoves: maxMoves, MaxBytes: maxMovedBytes,
 		},
+		Loads:  b.loads,
 		Voting: controller.Voting{Want: int(b.cfg.ControllerVoters), Patience: b.cfg.ControllerVoterGone},
 		Logger: b.logger.With("part", "membership"), Registerer: b.registry,
 	})
 	b.background(func() { b.member.Steward().Run(b.run) })
 	if b.peers != nil {
 		b.background(func() { b.member.Steward().RunVoting(b.run) })
+		b.background(func() { b.member.Steward().RunBalance(b.run) })
 	}
 	if err := b.member.Register(ctx); err != nil {
 		return err

@@ -6,83 +6,95 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	"github.com/tidelinehq/tideline/metadata/record"
 )
 
 // BalanceOptions say how leaders and replicas are kept even.
 type BalanceOptions struct {
-	// Leaders: give leadership back to preferred replicas every Interval.
+	// Leaders: give leadership back to preferred replicas, and have each broker be
+	// preferred for about as many, every Interval.
 	Leaders  bool
 	Interval time.Duration
-	// Replicas: move replicas where brokers come, go, or are being decommissioned; at
-	// most MaxMoves partitions at a time, with at most MaxBytes of tails.
+	// Replicas: move replicas where brokers come, go, or have more to do than others, and
+	// every Interval; at most MaxMoves partitions at a time, with at most MaxBytes of tails.
 	Replicas bool
 	MaxMoves int
 	MaxBytes int64
-	// Load gives the load of a partition; nil: all are alike.
-	Load func(topic metadata.ID, partition int32) controller.Load
 }
 
 // balancePause is the least time between two looks at the balance: each walks all
-// partitions.
-const balancePause = time.Second
+// partitions, and the moves of the last need a moment.
+const balancePause = 250 * time.Millisecond
 
 // tolerance is by which part of a fair share two brokers may differ before a replica moves.
 const tolerance = 0.1
 
-// balancer decides when the balance is looked at.
-type balancer struct {
-	o        BalanceOptions
-	due      bool // something changed
-	next     time.Time
-	regular  time.Time
-	reassign bool // the last look moved something
-}
-
-func (b *balancer) reset() {
-	b.due, b.reassign = true, false
-	b.next, b.regular = time.Time{}, time.Time{}
-}
-
-// rebalance moves leaders and replicas where it is time to, and returns when to look again.
-func (s *Steward) rebalance(ctx context.Context, now time.Time) (time.Time, error) {
-	b := &s.balance
-	if b.regular.IsZero() {
-		b.regular = now.Add(b.o.Interval)
-	}
-	regular := !now.Before(b.regular)
-	if !regular && !b.due && !b.reassign {
-		return b.regular, nil
-	}
-	if now.Before(b.next) {
-		return b.next, nil
-	}
-	b.next, b.due = now.Add(balancePause), false
-	if regular {
-		b.regular = now.Add(b.o.Interval)
-	}
-	image := s.o.Store.Image()
-	moved, err := s.moveReplicas(ctx, image)
-	if err != nil {
-		return time.Time{}, err
-	}
-	b.reassign = moved
-	if b.o.Leaders && regular {
-		if err := s.change(ctx, s.o.Policy().Preferred(s.o.Store.Image(), settleBatch)); err != nil {
-			return time.Time{}, err
+// RunBalance moves leaders and replicas while this broker is the controller, until ctx ends.
+// It is apart from Run because it asks all brokers for their loads, and nobody else may wait
+// for one that does not answer.
+func (s *Steward) RunBalance(ctx context.Context) {
+	regular := s.o.Now().Add(s.o.Balance.Interval)
+	for ctx.Err() == nil {
+		changes := s.o.Store.LeaderChanges()
+		wait := max(regular.Sub(s.o.Now()), balancePause)
+		if s.leading() {
+			due := !s.o.Now().Before(regular)
+			if due {
+				regular = s.o.Now().Add(s.o.Balance.Interval)
+			}
+			moving, err := s.rebalance(ctx, due)
+			if err != nil && ctx.Err() == nil {
+				s.m.failures.Inc()
+				s.o.Logger.Warn("the brokers could not be evened out, which is tried again", "error", err)
+			}
+			if moving || err != nil {
+				wait = balancePause
+			}
 		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-s.uneven:
+			// More than one change at a time is looked at once.
+			select {
+			case <-time.After(balancePause):
+			case <-ctx.Done():
+			}
+		case <-changes:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
-	if moved {
-		return b.next, nil
+}
+
+// unbalance says that brokers or topics came or went.
+func (s *Steward) unbalance() {
+	select {
+	case s.uneven <- struct{}{}:
+	default:
 	}
-	return b.regular, nil
+}
+
+// rebalance moves what is to be moved now. It reports whether replicas are on their way.
+func (s *Steward) rebalance(ctx context.Context, regular bool) (bool, error) {
+	moving, err := s.moveReplicas(ctx)
+	if err != nil || !regular || !s.o.Balance.Leaders {
+		return moving, err
+	}
+	policy := s.o.Policy()
+	if err := s.change(ctx, policy.Preferred(s.o.Store.Image(), settleBatch)); err != nil {
+		return moving, err
+	}
+	return moving, s.change(ctx, policy.SpreadLeaders(s.o.Store.Image(), settleBatch))
 }
 
 // moveReplicas proposes the next moves. It reports whether any are under way.
-func (s *Steward) moveReplicas(ctx context.Context, image *metadata.Image) (bool, error) {
-	o := &s.balance.o
+func (s *Steward) moveReplicas(ctx context.Context) (bool, error) {
+	o, image := &s.o.Balance, s.o.Store.Image()
+	if image.BrokerCount() < 2 {
+		return false, nil
+	}
 	draining := false
 	for b := range image.Brokers() {
 		draining = draining || b.Draining
@@ -90,7 +102,7 @@ func (s *Steward) moveReplicas(ctx context.Context, image *metadata.Image) (bool
 	if !o.Replicas && !draining {
 		return false, nil
 	}
-	plan := controller.Balance{Load: o.Load, MaxMoves: o.MaxMoves, MaxBytes: o.MaxBytes, Tolerance: tolerance}
+	plan := controller.Balance{Load: s.Gather(ctx).Of, MaxMoves: o.MaxMoves, MaxBytes: o.MaxBytes, Tolerance: tolerance}
 	moves := plan.Moves(image)
 	wishes := make([]controller.Reassignment, 0, len(moves))
 	for i := range moves {

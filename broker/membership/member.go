@@ -36,8 +36,11 @@ type Options struct {
 	// Grace is how long objects of uploads that an older process left open are kept.
 	Grace   time.Duration
 	Balance BalanceOptions
-	Voting  controller.Voting
-	Now     func() time.Time
+	// Loads tells what the partitions led here have to do; those without anything may be
+	// left out.
+	Loads  func() []PartitionLoad
+	Voting controller.Voting
+	Now    func() time.Time
 	// OnFatal is told why this process must stop: another one is this broker now.
 	OnFatal    func(error)
 	Logger     *slog.Logger
@@ -65,6 +68,7 @@ func New(o Options) *Member {
 	m.steward = newSteward(&m.o)
 	if o.Peers != nil {
 		o.Peers.Register(HeartbeatRequest, m.steward.serve)
+		o.Peers.Register(LoadRequest, m.steward.serveLoads)
 	}
 	return m
 }

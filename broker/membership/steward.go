@@ -17,6 +17,8 @@ type Steward struct {
 	o    *Options
 	m    *metrics
 	wake chan struct{}
+	// uneven: the balance is to be looked at
+	uneven chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	sessions *controller.Sessions
@@ -26,7 +28,6 @@ type Steward struct {
 	// Of the goroutine of Run.
 	watches   map[int32]*watch
 	unsettled bool // partitions may wait for a change that nobody has proposed
-	balance   balancer
 }
 
 // progress is how far a broker's image is, as its last heartbeat said.
@@ -43,10 +44,9 @@ type watch struct {
 
 func newSteward(o *Options) *Steward {
 	return &Steward{
-		o: o, m: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
+		o: o, m: newMetrics(o.Registerer), wake: make(chan struct{}, 1), uneven: make(chan struct{}, 1),
 		sessions: controller.NewSessions(o.Policy(), o.SessionTimeout),
 		reached:  make(map[int32]progress), watches: make(map[int32]*watch),
-		balance: balancer{o: o.Balance},
 	}
 }
 
@@ -153,17 +153,9 @@ func (s *Steward) step(ctx context.Context, w *metadata.Watcher) (time.Time, err
 	if err := s.carryOut(ctx, &verdicts); err != nil {
 		return time.Time{}, err
 	}
-	due, err := s.rebalance(ctx, now)
-	if err != nil {
-		return time.Time{}, err
-	}
 	s.mu.Lock()
-	next := s.sessions.Next(s.o.Store.Image())
-	s.mu.Unlock()
-	if next.IsZero() || !due.IsZero() && due.Before(next) {
-		next = due
-	}
-	return next, nil
+	defer s.mu.Unlock()
+	return s.sessions.Next(s.o.Store.Image()), nil
 }
 
 func (s *Steward) leading() bool {
@@ -183,13 +175,18 @@ func (s *Steward) take(ctx context.Context) error {
 			return err
 		}
 	}
+	if c := controller.FirstFeatures(s.o.Store.Image()); c != nil {
+		if err := s.propose(ctx, c); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	s.leads = true
 	s.sessions.Lead(s.o.Store.Image(), true, s.o.Now())
 	clear(s.reached)
 	s.mu.Unlock()
 	s.unsettled = true
-	s.balance.reset()
+	s.unbalance()
 	s.m.leads.Set(1)
 	s.o.Logger.Info("this broker is the controller now")
 	return nil
@@ -300,11 +297,11 @@ func (s *Steward) settle(ctx context.Context) error {
 func (s *Steward) settleChanged(ctx context.Context, image *metadata.Image, d *metadata.Delta) error {
 	if d.All {
 		s.unsettled = true
-		s.balance.due = true
+		s.unbalance()
 		return nil
 	}
 	if len(d.Brokers)+len(d.Topics) > 0 {
-		s.balance.due = true
+		s.unbalance()
 	}
 	policy := s.o.Policy()
 	var changes []record.PartitionChange

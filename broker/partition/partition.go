@@ -89,6 +89,7 @@ type Partition struct {
 		head, tail *Append // waiting for the high watermark, ascending by end
 		waiters    map[Waiter]struct{}
 		pending    pending
+		meter      meter
 		uploader   Uploader
 		feeder     Feeder
 		failed     error // the write-ahead log makes nothing durable any more

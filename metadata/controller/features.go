@@ -8,6 +8,44 @@ import (
 	"github.com/tidelinehq/tideline/metadata/record"
 )
 
+// VersionFeature is the feature whose level says what the brokers of a cluster may say to one
+// another and write: a release that knows more raises its newest level, and does nothing of it
+// until the level is finalized, which takes all brokers. So two adjacent releases run together.
+const VersionFeature = "tideline.version"
+
+// Levels of VersionFeature that this release knows.
+const (
+	OldestVersion int32 = 1
+	NewestVersion int32 = 1
+)
+
+// SupportedFeatures are what this release registers with.
+func SupportedFeatures() []record.FeatureRange {
+	return []record.FeatureRange{{Name: VersionFeature, Min: OldestVersion, Max: NewestVersion}}
+}
+
+// FirstFeatures finalizes the newest level of VersionFeature in a cluster that has none; nil when
+// it has one, or when a broker is too old to know any.
+func FirstFeatures(m *metadata.Image) *record.FinalizeFeatures {
+	if m.FeatureLevel(VersionFeature) > 0 {
+		return nil
+	}
+	level := NewestVersion
+	for b := range m.Brokers() {
+		known := int32(0)
+		for _, f := range b.Features {
+			if f.Name == VersionFeature {
+				known = f.Max
+			}
+		}
+		level = min(level, known)
+	}
+	if level < OldestVersion {
+		return nil
+	}
+	return &record.FinalizeFeatures{Updates: []record.Feature{{Name: VersionFeature, Level: level}}}
+}
+
 // FeatureUpdate asks for another level of a feature. Level 0 switches it off.
 type FeatureUpdate struct {
 	Name  string
