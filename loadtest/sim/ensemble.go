@@ -276,20 +276,23 @@ func (m *member) ProposeOrdered(ctx context.Context, command []byte, placed func
 	return result, index, nil
 }
 
-// unable waits as a leader does that can not reach a majority.
+// unable waits as a leader does that can not reach a majority: until it leads no more, or anew.
 func (m *member) unable(ctx context.Context) error {
 	for {
 		m.e.mu.Lock()
-		leads, changed := m.leads, m.changed
+		again := !m.leads || m.e.leader == m.node && m.e.majority(m)
 		m.e.mu.Unlock()
-		if !leads {
+		if again {
 			return fmt.Errorf("%w: leadership lost while committing", quorum.ErrUnknown)
 		}
+		look := time.NewTimer(electionTick)
 		select {
-		case <-changed:
+		case <-look.C:
 		case <-m.ctx.Done():
+			look.Stop()
 			return quorum.ErrClosed
 		case <-ctx.Done():
+			look.Stop()
 			return fmt.Errorf("%w: %w", quorum.ErrUnknown, ctx.Err())
 		}
 	}

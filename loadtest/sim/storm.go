@@ -7,7 +7,7 @@ import (
 )
 
 // Storms are plans of one kind of weather, each with much of what it takes for one kind of mistake to show.
-var Storms = []string{"failover", "blackout", "slow-disks"}
+var Storms = []string{"failover", "blackout", "slow-disks", "slow-return"}
 
 // DrawStorm makes a plan of one of the Storms.
 func DrawStorm(name string, seed uint64) (*Plan, error) {
@@ -37,6 +37,18 @@ func DrawStorm(name string, seed uint64) (*Plan, error) {
 				}
 			}
 			add(at+3*time.Second, PowerAll, 300*time.Millisecond)
+		}
+	case "slow-return": // a follower that was away comes back over a slow network, and others die meanwhile
+		for at := first; at < p.Busy; at += 9 * time.Second {
+			node := 1 + r.Int32N(3)
+			p.Faults = append(p.Faults, Fault{At: at, For: 4500 * time.Millisecond, Kind: Isolate, Node: node, Peer: 1})
+			for peer := int32(1); peer <= 3; peer++ {
+				if peer != node {
+					p.Faults = append(p.Faults, Fault{At: at, For: 7 * time.Second, Kind: SlowLink, Node: peer, Peer: node, Pick: uint64(20 * time.Millisecond)})
+				}
+			}
+			dies := 1 + (node+r.Int32N(2))%3
+			p.Faults = append(p.Faults, Fault{At: at + 4600*time.Millisecond + time.Duration(r.IntN(1500))*time.Millisecond, For: 2 * time.Second, Kind: Kill, Node: dies, Peer: node})
 		}
 	default:
 		return nil, fmt.Errorf("no such storm: name=%q storms=%v", name, Storms)
