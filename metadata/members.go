@@ -159,6 +159,15 @@ func (s *Store) changeThroughLeader(ctx context.Context, c MemberChange) error {
 	return fmt.Errorf("%w: %s node=%d: %w", ErrNotNow, c.Kind, c.Node, err)
 }
 
+// HandOver makes another voter the leader, on the leader.
+func (s *Store) HandOver() error {
+	group, ok := s.log.(quorum.Membership)
+	if !ok {
+		return ErrNotMember
+	}
+	return group.HandOver()
+}
+
 // ChangeMember carries out one step on the leader, as controller.Voting decides it, and tries once. Elsewhere it fails with
 // quorum.ErrNotLeader: the decision was made by who leads no more. A leader that is to lose its own vote hands leadership over, which fails
 // so too; the next one decides anew.

@@ -78,7 +78,7 @@ func (s *successor) watch(ctx context.Context, leader quorum.Member, node int32)
 		}
 		cancel()
 	}()
-	return s.peers.Watch(ctx, leader.Address, node)
+	return s.peers.Watch(ctx, leader.Address, node, peer.AnyProcess)
 }
 
 // leads reports whether a member is still known as the leader.

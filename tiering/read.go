@@ -130,7 +130,8 @@ func NewReader(o ReaderOptions) (*Reader, error) {
 		disk.Metrics, disk.Logger = cacheMetrics, o.Logger
 		var err error
 		if r.disk, err = cache.OpenDisk(disk); err != nil {
-			return nil, err
+			// It would save reads of the object store; it is no reason not to serve.
+			o.Logger.Error("there is no disk cache: give it less with cache.disk.bytes, or make room, and start again", "error", err)
 		}
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())

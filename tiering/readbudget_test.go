@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidelinehq/tideline/internal/vfs"
+	"github.com/tidelinehq/tideline/internal/vfs/memfs"
 	"github.com/tidelinehq/tideline/tiering/cache"
 	"github.com/tidelinehq/tideline/tiering/objstore/faultstore"
 )
@@ -242,4 +243,16 @@ func TestStaleErrorsOfReadAheadPass(t *testing.T) {
 			step()
 		}
 	})
+}
+
+// TestNoRoomForTheDiskCache: a disk cache that can not be had is no reason not to read.
+func TestNoRoomForTheDiskCache(t *testing.T) {
+	h := newHistory(t, small)
+	r, err := NewReader(ReaderOptions{Store: h.store, Locator: h, Disk: &cache.DiskOptions{FS: memfs.New(1 << 20), Dir: "cache", Bytes: 1 << 30}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
 }

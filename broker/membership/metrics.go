@@ -3,8 +3,8 @@ package membership
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	leads                                              prometheus.Gauge
-	fences, changes, refused, unclean, moves, failures prometheus.Counter
+	leads                                                      prometheus.Gauge
+	fences, changes, refused, unclean, moves, failures, yields prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -19,10 +19,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		refused:  counter("refused", "Proposals of the controller that the state had overtaken."),
 		unclean:  counter("unclean_elections", "Leaders that were elected without all acknowledged records."),
 		moves:    counter("moved_partitions", "Partitions of which a replica was moved to even out the brokers."),
+		yields:   counter("yields", "Times at which this controller asked to be replaced because its disk was too slow."),
 		failures: counter("failures", "Times at which the controller could not propose what was due."),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.leads, m.fences, m.changes, m.refused, m.unclean, m.moves, m.failures)
+		registerer.MustRegister(m.leads, m.fences, m.changes, m.refused, m.unclean, m.moves, m.failures, m.yields)
 	}
 	return m
 }

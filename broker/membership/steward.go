@@ -229,7 +229,7 @@ func (s *Steward) watchAll(ctx context.Context, image *metadata.Image) {
 		watched, cancel := context.WithCancel(ctx)
 		x := &watch{epoch: b.Epoch, cancel: cancel}
 		s.watches[b.ID] = x
-		go s.watch(watched, b.ID, x.epoch, address)
+		go s.watch(watched, b, address)
 	}
 }
 
@@ -241,16 +241,16 @@ func (s *Steward) watchNobody() {
 }
 
 // watch waits until a process is gone, which it tells the sessions.
-func (s *Steward) watch(ctx context.Context, broker int32, epoch int64, address string) {
+func (s *Steward) watch(ctx context.Context, b *metadata.Broker, address string) {
 	for ctx.Err() == nil {
-		err := s.o.Peers.Watch(ctx, address, broker)
+		err := s.o.Peers.Watch(ctx, address, b.ID, b.Incarnation)
 		if ctx.Err() != nil || errors.Is(err, peer.ErrClosed) {
 			return
 		}
 		if peer.Gone(err) {
-			s.o.Logger.Info("a broker's process is gone", "broker", broker, "epoch", epoch)
+			s.o.Logger.Info("a broker's process is gone", "broker", b.ID, "epoch", b.Epoch)
 			s.mu.Lock()
-			s.sessions.Lost(s.o.Store.Image(), broker, epoch, true, s.o.Now())
+			s.sessions.Lost(s.o.Store.Image(), b.ID, b.Epoch, true, s.o.Now())
 			s.mu.Unlock()
 			s.kick()
 			return

@@ -24,6 +24,7 @@ func (s *Steward) RunVoting(ctx context.Context) {
 			if absences == nil {
 				absences = controller.Absences{}
 			}
+			s.yield()
 			s.vote(ctx, absences)
 		} else {
 			absences = nil
@@ -36,6 +37,19 @@ func (s *Steward) RunVoting(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// yield hands the leadership over when this broker's log takes nothing for as long as a session
+// lasts while others could. Raft would not notice: the heartbeats of a leader do not touch its
+// disk, and so a slow one would keep the cluster from deciding anything.
+func (s *Steward) yield() {
+	g, ok := s.o.Store.Group()
+	if !ok || g.Leader != s.o.Registration.ID || len(g.Voters) < 2 || g.Stalled < s.o.SessionTimeout {
+		return
+	}
+	err := s.o.Store.HandOver()
+	s.m.yields.Inc()
+	s.o.Logger.Warn("the metadata log of this broker takes too long, another one is to be the controller", "stalled", g.Stalled, "error", err)
 }
 
 // vote takes the steps that are due, one after the other.

@@ -28,12 +28,18 @@ const (
 	watchTries = 20
 )
 
-// Watch waits until the broker at an address is not there any more. It returns ErrGone when that is certain, for which Gone is true, and
+// AnyProcess is the incarnation of a process that is not known.
+var AnyProcess [16]byte
+
+// Watch waits until the process of a broker at an address is not there any more; AnyProcess means the one that answers first. It returns ErrGone when that is certain, for which Gone is true, and
 // ErrLost when it is not, for which Gone is false; the caller may then watch again. A connection that breaks while its process lives
 // is only dialed anew. Nothing is sent meanwhile. A machine that vanishes without a word is noticed by whoever expects signs of life
 // from it, not here.
-func (h *Host) Watch(ctx context.Context, address string, node int32) error {
+func (h *Host) Watch(ctx context.Context, address string, node int32, process [16]byte) error {
 	var watched *Identity
+	if process != AnyProcess {
+		watched = &Identity{Node: node, Incarnation: process}
+	}
 	for tries := 1; ; tries++ {
 		var again bool
 		c, err := h.caller(ctx, address, node)

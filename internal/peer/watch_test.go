@@ -19,7 +19,7 @@ func watching(t *testing.T, a, b *Host, node int32) chan error {
 		return serveWatch(ctx, from, payload)
 	})
 	address, ended := b.Addr().String(), make(chan error, 1)
-	go func() { ended <- a.Watch(t.Context(), address, node) }()
+	go func() { ended <- a.Watch(t.Context(), address, node, AnyProcess) }()
 	<-entered
 	return ended
 }
@@ -50,7 +50,16 @@ func TestWatchGone(t *testing.T) {
 	if err := <-ended; !errors.Is(err, ErrGone) || !Gone(err) {
 		t.Error(err)
 	}
-	if err := a.Watch(t.Context(), b.Addr().String(), AnyNode); !errors.Is(err, ErrGone) || !Gone(err) {
+	if err := a.Watch(t.Context(), b.Addr().String(), AnyNode, AnyProcess); !errors.Is(err, ErrGone) || !Gone(err) {
+		t.Error(err)
+	}
+}
+
+// A process that was replaced before anybody looked is gone, too.
+func TestWatchReplacedBefore(t *testing.T) {
+	a, b := newHost(t, 1, "c"), newHost(t, 2, "c")
+	b.Start()
+	if err := a.Watch(t.Context(), b.Addr().String(), 2, [16]byte{42}); !errors.Is(err, ErrGone) {
 		t.Error(err)
 	}
 }
@@ -113,7 +122,7 @@ func TestWatchLost(t *testing.T) {
 			}
 		}
 	}()
-	if err := a.Watch(t.Context(), l.Addr().String(), 2); !errors.Is(err, ErrLost) || Gone(err) {
+	if err := a.Watch(t.Context(), l.Addr().String(), 2, AnyProcess); !errors.Is(err, ErrLost) || Gone(err) {
 		t.Error(err)
 	}
 	if err := l.Close(); err != nil {
@@ -122,13 +131,13 @@ func TestWatchLost(t *testing.T) {
 	<-accepted
 	b := newHost(t, 2, "c")
 	b.Start()
-	if err := a.Watch(t.Context(), b.Addr().String(), 5); !errors.Is(err, ErrLost) || Gone(err) {
+	if err := a.Watch(t.Context(), b.Addr().String(), 5, AnyProcess); !errors.Is(err, ErrLost) || Gone(err) {
 		t.Error(err)
 	}
 	b.mu.Lock()
 	delete(b.requests, WatchRequest)
 	b.mu.Unlock()
-	if err := a.Watch(t.Context(), b.Addr().String(), 2); !errors.Is(err, ErrLost) || Gone(err) {
+	if err := a.Watch(t.Context(), b.Addr().String(), 2, AnyProcess); !errors.Is(err, ErrLost) || Gone(err) {
 		t.Error(err)
 	}
 }
@@ -141,7 +150,7 @@ func TestWatchEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	own := errors.New("enough")
 	cancel(own)
-	if err := a.Watch(ctx, b.Addr().String(), 2); !errors.Is(err, own) {
+	if err := a.Watch(ctx, b.Addr().String(), 2, AnyProcess); !errors.Is(err, own) {
 		t.Error(err)
 	}
 	if err := a.Close(); err != nil {

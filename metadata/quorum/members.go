@@ -42,6 +42,8 @@ type Progress struct {
 	CommitIndex   uint64    // of the newest entry that it knows to be committed
 	AppliedIndex  uint64    // of the newest entry in its state machine
 	LeaderContact time.Time // when a follower last heard of the leader; zero: never
+	// Stalled is for how long nothing that this member proposed was committed, while something waits: 0 when nothing does.
+	Stalled time.Duration
 }
 
 // HasState reports whether a directory has the log of a member. One that was made and not yet written to has none.
@@ -144,6 +146,6 @@ func (l *Raft) campaign() error {
 func (l *Raft) Progress() Progress {
 	return Progress{
 		Term: l.raft.CurrentTerm(), LastIndex: l.raft.LastIndex(), CommitIndex: l.raft.CommitIndex(), AppliedIndex: l.fsm.applied.Load(),
-		LeaderContact: l.raft.LastContact(),
+		LeaderContact: l.raft.LastContact(), Stalled: l.stalled(),
 	}
 }

@@ -80,6 +80,8 @@ type Raft struct {
 	log       *slog.Logger
 
 	inflight *semaphore.Weighted // bytes
+	waiting  atomic.Int64        // operations under way
+	moved    atomic.Int64        // Unix ns when one of them ended last, or the first of them began
 	closing  chan struct{}
 	once     sync.Once
 	closeErr error
@@ -372,9 +374,14 @@ func (l *Raft) admitted(ctx context.Context, weight int64, start func(time.Durat
 	}
 	result := make(chan error, 1)
 	var future raft.Future
+	if l.waiting.Add(1) == 1 {
+		l.moved.Store(time.Now().UnixNano())
+	}
 	go func() {
 		future = start(timeout)
 		err := future.Error()
+		l.moved.Store(time.Now().UnixNano())
+		l.waiting.Add(-1)
 		l.inflight.Release(weight)
 		result <- err
 	}()
@@ -388,6 +395,14 @@ func (l *Raft) admitted(ctx context.Context, weight int64, start func(time.Durat
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 	}
+}
+
+// stalled is for how long no operation has ended while some are under way.
+func (l *Raft) stalled() time.Duration {
+	if l.waiting.Load() == 0 {
+		return 0
+	}
+	return max(time.Since(time.Unix(0, l.moved.Load())), 0)
 }
 
 func (l *Raft) translate(err error) error {
