@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/record"
 )
 
 // incremental makes a request of a session.
@@ -222,6 +224,54 @@ func TestDeletedTopicWakesFetch(t *testing.T) {
 		}
 		if p := parts(got.(*kmsg.FetchResponse))[0]; p.ErrorCode != want.Code || time.Since(start) > 10*time.Second {
 			t.Errorf("v%d: %s after %v", version, name(p.ErrorCode), time.Since(start))
+		}
+	}
+}
+
+// What an answer holds lies below the high watermark that it names, and with read_committed below its last stable offset, whatever is
+// appended while it is made.
+func TestFetchNamesTheEndOfWhatItHolds(t *testing.T) {
+	n := newNode(t, map[string]string{"tier.roll.bytes": "1GiB", "tier.roll.ms": "3600000"})
+	c := n.dial()
+	c.create("a", 1, nil)
+	const producers, answers = 4, 3000
+	stop := make(chan struct{})
+	ended := make(chan error, producers)
+	for range producers {
+		p := n.dial()
+		go func() {
+			for {
+				select {
+				case <-stop:
+					ended <- nil
+					return
+				default:
+				}
+				if _, err := p.try(produceRequest("a", 0, values(10, "x"))); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+	}
+	defer func() {
+		close(stop)
+		for range producers {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	offset := int64(0)
+	for i := range answers {
+		req := fetchRequest(12, at{topic: "a", offset: offset})
+		req.MaxWaitMillis, req.IsolationLevel = 100, int8(i%2)
+		p := parts(c.fetch(req))[0]
+		for b := range record.All(p.RecordBatches) {
+			offset = b.NextOffset()
+		}
+		if len(p.RecordBatches) > 0 && (offset > p.HighWatermark || req.IsolationLevel == 1 && offset > p.LastStableOffset) {
+			t.Fatalf("answer %d: records up to %d, high watermark=%d last stable=%d isolation=%d", i, offset, p.HighWatermark, p.LastStableOffset, req.IsolationLevel)
 		}
 	}
 }

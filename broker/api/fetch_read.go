@@ -81,8 +81,8 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		part.resp.ErrorCode = errorCode(err)
 		return true
 	}
-	part.seen = part.p.HighWatermark()
-	part.resp.HighWatermark, part.resp.LastStableOffset, part.resp.LogStartOffset = part.seen, part.p.LastStable(), part.p.LogStart()
+	part.look()
+	part.seen = part.resp.HighWatermark
 	// An offset below the log start is out of range, whatever its epoch.
 	if part.fetched >= 0 && part.offset >= part.resp.LogStartOffset {
 		switch epoch, end := part.p.EndOfEpoch(part.fetched); {
@@ -120,10 +120,16 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		return true
 	case chunk != nil:
 		part.chunk, part.records, part.bytes = chunk, chunk.Buffers, chunk.Bytes
-		// The read may have gone beyond the high watermark of a moment ago.
-		part.resp.HighWatermark, part.resp.LastStableOffset = part.p.HighWatermark(), part.p.LastStable()
+		part.look()
 	}
 	return false
+}
+
+// look takes the offsets of the answer. Records that are read after it may lie above them, so it comes after the records, too.
+func (part *fetchPart) look() {
+	// The last stable offset never passes the high watermark, which may rise in between.
+	stable := part.p.LastStable()
+	part.resp.HighWatermark, part.resp.LastStableOffset, part.resp.LogStartOffset = part.p.HighWatermark(), stable, part.p.LogStart()
 }
 
 // fail answers with an error. As in Kafka it comes without offsets.
@@ -165,6 +171,7 @@ func (op *fetchOp) readCold(ctx context.Context, budget, n int) {
 			continue
 		}
 		part.chunk, part.records, part.bytes = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes
+		part.look()
 	}
 }
 
