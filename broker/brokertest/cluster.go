@@ -207,6 +207,17 @@ func (c *Cluster) Restart(brokers ...int) {
 	}
 }
 
+// Begin starts a broker that does not run, and does not wait until it serves. Kill ends it.
+func (c *Cluster) Begin(i int) {
+	c.tb.Helper()
+	if !c.brokers[i].Ended() {
+		c.tb.Fatalf("begin tideline: it is running node.id=%d", i+1)
+	}
+	if err := c.brokers[i].begin(); err != nil {
+		c.tb.Fatalf("begin tideline: %v node.id=%d", err, i+1)
+	}
+}
+
 // WipeDisk removes all that a broker which does not run has on its disk.
 func (c *Cluster) WipeDisk(i int) {
 	c.tb.Helper()

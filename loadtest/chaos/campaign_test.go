@@ -39,6 +39,9 @@ func TestCampaign(t *testing.T) {
 		for n := 0; n < *leg && round < *rounds; n++ {
 			s.random = rand.New(rand.NewPCG(*seed, uint64(round)+2))
 			f := faults[s.random.IntN(len(faults))]
+			for f.twoDisks && s.minInSync < 2 && *only == "" {
+				f = faults[s.random.IntN(len(faults))]
+			}
 			if err := s.round(t.Context(), round, &f); err != nil {
 				t.Fatalf("round=%d fault=%s: %v", round, f.name, err)
 			}
@@ -60,11 +63,18 @@ func (s *scene) begin(ctx context.Context, round int) {
 	if s.random.IntN(2) == 0 {
 		configs["local.retention.bytes"], configs["local.retention.ms"] = "1", "1"
 	}
+	s.minInSync = 2
+	if s.random.IntN(4) == 0 {
+		s.minInSync = 1
+	}
 	o := verify.Options{
-		Brokers: s.cluster.Addresses(), Dir: dir, Partitions: partitions, ReplicationFactor: brokers, MinInSync: 2, TopicConfigs: configs,
+		Brokers: s.cluster.Addresses(), Dir: dir, Partitions: partitions, ReplicationFactor: brokers, MinInSync: s.minInSync, TopicConfigs: configs,
 		Producers: 1 + s.random.IntN(4), Rate: float64(200 + s.random.IntN(1500)), RecordBytes: 64 + s.random.IntN(2000),
 		Compression: []string{"none", "lz4", "zstd"}[s.random.IntN(3)], NotIdempotent: s.random.IntN(4) == 0,
 		Drain: 2 * time.Minute, Command: fmt.Sprintf("-seed %d round %d", *seed, round),
+	}
+	if o.NotIdempotent && s.random.IntN(2) == 0 {
+		o.Acks = verify.AcksLeader
 	}
 	var err error
 	if s.run, err = verify.Start(ctx, o); err != nil {
@@ -77,6 +87,12 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 	if err := s.goOn(ctx, "before"); err != nil {
 		return err
 	}
+	commits, err := startCommitter(s.cluster.Addresses(), s.run.Topic())
+	if err != nil {
+		return err
+	}
+	defer commits.client.Close()
+	defer commits.end()
 	began := time.Now()
 	if err := s.run.Mark(f.name); err != nil {
 		return err
@@ -101,10 +117,10 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 		return err
 	}
 	rested := time.Since(ended)
-	if err := s.goOn(ctx, "at rest"); err != nil {
+	if err := errors.Join(s.goOn(ctx, "at rest"), commits.atRest(ctx)); err != nil {
 		return err
 	}
-	s.t.Logf("round=%d fault=%s lasted=%.1fs rest=%.1fs acked=%d", n, f.name, lasted.Seconds(), rested.Seconds(), s.run.Acked())
+	s.t.Logf("round=%d fault=%s lasted=%.1fs rest=%.1fs acked=%d commits=%d", n, f.name, lasted.Seconds(), rested.Seconds(), s.run.Acked(), commits.acked)
 	return nil
 }
 

@@ -28,6 +28,8 @@ type fault struct {
 	least, most time.Duration
 	// whole says that a majority is whole meanwhile, of the brokers and of each partition's replicas: writing must go on.
 	whole bool
+	// twoDisks says that what one replica alone acknowledged may be lost.
+	twoDisks bool
 	// does begins it. over ends it.
 	does func(ctx context.Context, s *scene) (over func() error, err error)
 }
@@ -68,7 +70,11 @@ func cut(name string, whole bool, which choose, pairs func(s *scene, b int) [][2
 				return nil, err
 			}
 			for _, pair := range pairs(s, b) {
-				if err := deaf(pair[0], host(pair[1])); err != nil {
+				from := testHost()
+				if pair[1] != everybodyElse {
+					from = host(pair[1])
+				}
+				if err := deaf(pair[0], from); err != nil {
 					return nil, errors.Join(err, all(hear))
 				}
 			}
@@ -96,6 +102,12 @@ func isHeardByNobody(_ *scene, b int) [][2]int {
 
 func bothWays(s *scene, b int) [][2]int { return append(hearsNobody(s, b), isHeardByNobody(s, b)...) }
 
+// unreachable is a broker that not even its clients and the object store reach.
+func unreachable(s *scene, b int) [][2]int { return append(bothWays(s, b), [2]int{b, everybodyElse}) }
+
+// everybodyElse stands for the test's own address.
+const everybodyElse = -1
+
 func oneLink(s *scene, b int) [][2]int {
 	other := (b + 1 + s.random.IntN(brokers-1)) % brokers
 	return [][2]int{{b, other}, {other, b}}
@@ -113,7 +125,8 @@ func unlucky(name string, m mood) fault {
 
 // both has one fault happen while another lasts, and end first.
 func both(first, second fault) fault {
-	f := fault{name: first.name + "+" + second.name, needs: second.needs, least: second.least, most: second.most, whole: first.whole && second.whole}
+	f := fault{name: first.name + "+" + second.name, needs: second.needs, least: second.least, most: second.most, whole: first.whole && second.whole,
+		twoDisks: first.twoDisks || second.twoDisks}
 	if f.needs == nothing {
 		f.needs = first.needs
 	}
@@ -165,6 +178,23 @@ func killAgain() fault {
 	}}
 }
 
+// killStarting has a broker die while it starts.
+func killStarting() fault {
+	return fault{name: "kill-starting", whole: true, does: func(ctx context.Context, s *scene) (func() error, error) {
+		b, err := s.leader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.cluster.Kill(b)
+		for range 4 {
+			s.cluster.Begin(b)
+			s.hold(ctx, s.between(0, 600*time.Millisecond))
+			s.cluster.Kill(b)
+		}
+		return func() error { return s.restart(b) }, nil
+	}}
+}
+
 // killInTurn has each broker die as soon as the one before serves again, in sync or not.
 func killInTurn() fault {
 	return fault{name: "kill-in-turn", does: func(ctx context.Context, s *scene) (func() error, error) {
@@ -210,7 +240,7 @@ func roll() fault {
 
 // wipe has a broker die and lose its disk.
 func wipe() fault {
-	return fault{name: "wipe", whole: true, does: func(ctx context.Context, s *scene) (func() error, error) {
+	return fault{name: "wipe", whole: true, twoDisks: true, does: func(ctx context.Context, s *scene) (func() error, error) {
 		b, err := s.any(ctx)
 		if err != nil {
 			return nil, err
@@ -278,11 +308,12 @@ func faults() []fault {
 		unlucky("s3-forgetful", moodForgetful),
 	}
 	list := []fault{
-		killLeader, kill("kill-follower", follower), kill("kill-controller", controller), killTwo(), killAll(), killAgain(), killInTurn(),
+		killLeader, kill("kill-follower", follower), kill("kill-controller", controller), killTwo(), killAll(), killAgain(), killInTurn(), killStarting(),
 		pause("pause-leader", leader, 3500*time.Millisecond, 8*time.Second), pause("pause-controller", controller, 3500*time.Millisecond, 8*time.Second),
 		pause("pause-short", anybody, 200*time.Millisecond, 3*time.Second), stutter(), roll(), wipe(),
 		slow(), full(),
 		cut("net-leader-deaf", true, leader, hearsNobody), cut("net-leader-mute", true, leader, isHeardByNobody), cut("net-leader-alone", true, leader, bothWays),
+		cut("net-leader-gone", true, leader, unreachable), cut("net-controller-gone", true, controller, unreachable),
 		cut("net-controller-deaf", true, controller, hearsNobody), cut("net-controller-mute", true, controller, isHeardByNobody),
 		cut("net-controller-alone", true, controller, bothWays),
 		cut("net-one-link", false, anybody, oneLink), cut("net-one-direction", false, anybody, oneDirection),
@@ -294,6 +325,8 @@ func faults() []fault {
 		list = append(list, both(store, killLeader), both(store, roll()), both(store, killAll()))
 	}
 	return append(list,
+		both(unlucky("s3-away", moodAway), full()), both(slow(), killLeader),
+		both(pause("pause", anybody, 0, 0), killAll()),
 		both(cut("net-leader-alone", true, leader, bothWays), kill("kill", anybody)),
 		both(pause("pause", anybody, 0, 0), kill("kill", func(s *scene, ctx context.Context) (int, error) { return s.controller(ctx) })),
 	)

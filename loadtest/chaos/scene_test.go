@@ -28,6 +28,8 @@ type scene struct {
 	dir      string // histories and logs
 	random   *rand.Rand
 	run      *verify.Run
+	// minInSync is that of the run's topic.
+	minInSync int
 }
 
 // newScene starts a cluster and its object store.
