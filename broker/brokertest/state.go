@@ -169,36 +169,48 @@ func (c *Cluster) Rest(ctx context.Context) error {
 
 // Leader asks the cluster who leads a partition, until somebody does.
 func (c *Cluster) Leader(ctx context.Context, topic string, partition int32) (broker int, err error) {
-	err = c.Await(ctx, func(states []*State) error {
-		for i := range states[0].Partitions {
-			if p := &states[0].Partitions[i]; p.Topic == topic && p.Partition == partition && p.Leader > 0 {
+	err = c.awaitAny(ctx, func(s *State) error {
+		for i := range s.Partitions {
+			if p := &s.Partitions[i]; p.Topic == topic && p.Partition == partition && p.Leader > 0 {
 				broker = int(p.Leader) - 1
 				return nil
 			}
 		}
 		return fmt.Errorf("nobody leads topic=%s partition=%d", topic, partition)
-	}, c.anyRunning()...)
+	})
 	return broker, err
 }
 
 // Controller asks the cluster who leads its metadata, until somebody does.
 func (c *Cluster) Controller(ctx context.Context) (broker int, err error) {
-	err = c.Await(ctx, func(states []*State) error {
-		broker = int(states[0].Controller) - 1
+	err = c.awaitAny(ctx, func(s *State) error {
+		broker = int(s.Controller) - 1
 		if broker < 0 {
 			return errors.New("nobody leads the metadata")
 		}
 		return nil
-	}, c.anyRunning()...)
+	})
 	return broker, err
 }
 
-// anyRunning is one broker that runs.
-func (c *Cluster) anyRunning() []int {
-	for i, p := range c.brokers {
-		if !p.Ended() {
-			return []int{i}
+// awaitAny waits until any broker tells of a state that is as wanted. Some may be suspended, or out of reach.
+func (c *Cluster) awaitAny(ctx context.Context, wanted func(*State) error) error {
+	last := errors.New("no broker runs")
+	for asked := true; asked && ctx.Err() == nil; {
+		asked = false
+		for i, p := range c.brokers {
+			if p.Ended() {
+				continue
+			}
+			asked = true
+			one, cancel := context.WithTimeout(ctx, askTimeout)
+			err := c.Await(one, func(states []*State) error { return wanted(states[0]) }, i)
+			cancel()
+			if err == nil {
+				return nil
+			}
+			last = err
 		}
 	}
-	return nil
+	return last
 }
