@@ -39,9 +39,6 @@ func TestCampaign(t *testing.T) {
 		for n := 0; n < *leg && round < *rounds; n++ {
 			s.random = rand.New(rand.NewPCG(*seed, uint64(round)+2))
 			f := faults[s.random.IntN(len(faults))]
-			for f.twoDisks && s.minInSync < 2 && *only == "" {
-				f = faults[s.random.IntN(len(faults))]
-			}
 			if err := s.round(t.Context(), round, &f); err != nil {
 				t.Fatalf("round=%d fault=%s: %v", round, f.name, err)
 			}
@@ -63,12 +60,12 @@ func (s *scene) begin(ctx context.Context, round int) {
 	if s.random.IntN(2) == 0 {
 		configs["local.retention.bytes"], configs["local.retention.ms"] = "1", "1"
 	}
-	s.minInSync = 2
+	minInSync := 2
 	if s.random.IntN(4) == 0 {
-		s.minInSync = 1
+		minInSync = 1
 	}
 	o := verify.Options{
-		Brokers: s.cluster.Addresses(), Dir: dir, Partitions: partitions, ReplicationFactor: brokers, MinInSync: s.minInSync, TopicConfigs: configs,
+		Brokers: s.cluster.Addresses(), Dir: dir, Partitions: partitions, ReplicationFactor: brokers, MinInSync: minInSync, TopicConfigs: configs,
 		Producers: 1 + s.random.IntN(4), Rate: float64(200 + s.random.IntN(1500)), RecordBytes: 64 + s.random.IntN(2000),
 		Compression: []string{"none", "lz4", "zstd"}[s.random.IntN(3)], NotIdempotent: s.random.IntN(4) == 0,
 		Drain: 2 * time.Minute, Command: fmt.Sprintf("-seed %d round %d", *seed, round),
@@ -93,6 +90,7 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 	}
 	defer commits.client.Close()
 	defer commits.end()
+	s.t.Logf("round=%d fault=%s begins", n, f.name)
 	began := time.Now()
 	if err := s.run.Mark(f.name); err != nil {
 		return err

@@ -28,8 +28,8 @@ type fault struct {
 	least, most time.Duration
 	// whole says that a majority is whole meanwhile, of the brokers and of each partition's replicas: writing must go on.
 	whole bool
-	// twoDisks says that what one replica alone acknowledged may be lost.
-	twoDisks bool
+	// asked says that it is done only where it is asked for by its name.
+	asked bool
 	// does begins it. over ends it.
 	does func(ctx context.Context, s *scene) (over func() error, err error)
 }
@@ -123,10 +123,9 @@ func unlucky(name string, m mood) fault {
 	}}
 }
 
-// both has one fault happen while another lasts, and end first.
-func both(first, second fault) fault {
-	f := fault{name: first.name + "+" + second.name, needs: second.needs, least: second.least, most: second.most, whole: first.whole && second.whole,
-		twoDisks: first.twoDisks || second.twoDisks}
+// both has one fault happen while another lasts, and end first. Two that leave a majority whole each may not do so together.
+func both(first, second fault, whole bool) fault {
+	f := fault{name: first.name + "+" + second.name, needs: second.needs, least: second.least, most: second.most, whole: whole}
 	if f.needs == nothing {
 		f.needs = first.needs
 	}
@@ -238,9 +237,10 @@ func roll() fault {
 	}}
 }
 
-// wipe has a broker die and lose its disk.
+// wipe has a broker die and lose its disk. Until it votes on the metadata again, the loss of another one is more than the cluster promises to
+// survive, and so is any loss where one replica alone may acknowledge.
 func wipe() fault {
-	return fault{name: "wipe", whole: true, twoDisks: true, does: func(ctx context.Context, s *scene) (func() error, error) {
+	return fault{name: "wipe", whole: true, asked: true, does: func(ctx context.Context, s *scene) (func() error, error) {
 		b, err := s.any(ctx)
 		if err != nil {
 			return nil, err
@@ -322,13 +322,13 @@ func faults() []fault {
 	}
 	list = append(list, stores...)
 	for _, store := range stores {
-		list = append(list, both(store, killLeader), both(store, roll()), both(store, killAll()))
+		list = append(list, both(store, killLeader, true), both(store, roll(), true), both(store, killAll(), false))
 	}
 	return append(list,
-		both(unlucky("s3-away", moodAway), full()), both(slow(), killLeader),
-		both(pause("pause", anybody, 0, 0), killAll()),
-		both(cut("net-leader-alone", true, leader, bothWays), kill("kill", anybody)),
-		both(pause("pause", anybody, 0, 0), kill("kill", func(s *scene, ctx context.Context) (int, error) { return s.controller(ctx) })),
+		both(unlucky("s3-away", moodAway), full(), true),
+		both(pause("pause", anybody, 0, 0), killAll(), false),
+		both(cut("net-leader-alone", true, leader, bothWays), kill("kill", anybody), false),
+		both(pause("pause", anybody, 0, 0), kill("kill", func(s *scene, ctx context.Context) (int, error) { return s.controller(ctx) }), false),
 	)
 }
 
@@ -354,7 +354,7 @@ func chosen(s *scene) ([]fault, error) {
 	known := map[string]bool{}
 	for _, f := range faults() {
 		known[f.name] = true
-		if len(names) > 0 && !slices.Contains(names, f.name) {
+		if len(names) > 0 && !slices.Contains(names, f.name) || len(names) == 0 && f.asked {
 			continue
 		}
 		if why := missing[f.needs]; why != nil {

@@ -174,7 +174,7 @@ func slowDisk(dir string, pid, bytes int) (heal func() error, err error) {
 	if err := syscall.Stat(dir, &s); err != nil {
 		return nil, err
 	}
-	group := filepath.Join(blkio, "tideline-chaos-"+strconv.Itoa(os.Getpid()))
+	group := slowGroup()
 	if err := os.Mkdir(group, 0o755); err != nil {
 		return nil, err
 	}
@@ -194,6 +194,11 @@ func slowDisk(dir string, pid, bytes int) (heal func() error, err error) {
 	}
 	return heal, nil
 }
+
+func slowGroup() string { return filepath.Join(blkio, "tideline-chaos-"+strconv.Itoa(os.Getpid())) }
+
+// forgetSlowDisks removes what a campaign that failed has left, once its processes have ended.
+func forgetSlowDisks() { _ = os.Remove(slowGroup()) }
 
 // throttles reports whether disks can be slowed down.
 func throttles() error {

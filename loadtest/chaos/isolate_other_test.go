@@ -24,6 +24,7 @@ func rerun() (*child.Process, error) {
 func host(int) string             { return "127.0.0.1" }
 func testHost() string            { return "127.0.0.1" }
 func within(int) []string         { return nil }
+func forgetSlowDisks()            {}
 func isolate(int) error           { return errNoLinux }
 func filters() error              { return errNoLinux }
 func throttles() error            { return errNoLinux }

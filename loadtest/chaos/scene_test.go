@@ -28,8 +28,6 @@ type scene struct {
 	dir      string // histories and logs
 	random   *rand.Rand
 	run      *verify.Run
-	// minInSync is that of the run's topic.
-	minInSync int
 }
 
 // newScene starts a cluster and its object store.
@@ -71,6 +69,7 @@ func newScene(t *testing.T) *scene {
 	} else {
 		t.Logf("no networks and disks of the brokers' own: %s", os.Getenv(plainVariable))
 	}
+	t.Cleanup(forgetSlowDisks)
 	minio := objstoretest.StartMinIO(t)
 	if s.store, err = startProxy(at, minio.Endpoint, rand.New(rand.NewPCG(*seed, 1))); err != nil {
 		t.Fatal(err)
