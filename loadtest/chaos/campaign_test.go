@@ -73,6 +73,7 @@ func (s *scene) begin(ctx context.Context, round int) {
 	if o.NotIdempotent && s.random.IntN(2) == 0 {
 		o.Acks = verify.AcksLeader
 	}
+	s.committed = 0 // the topic is new
 	var err error
 	if s.run, err = verify.Start(ctx, o); err != nil {
 		s.t.Fatalf("start of a run: %v%s", err, s.cluster.Logs())
@@ -84,7 +85,7 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 	if err := s.goOn(ctx, "before"); err != nil {
 		return err
 	}
-	commits, err := startCommitter(s.cluster.Addresses(), s.run.Topic())
+	commits, err := startCommitter(s.cluster.Addresses(), s.run.Topic(), s.committed)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,10 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 		return err
 	}
 	rested := time.Since(ended)
-	if err := errors.Join(s.goOn(ctx, "at rest"), commits.atRest(ctx)); err != nil {
+	if err := s.goOn(ctx, "at rest"); err != nil {
+		return err
+	}
+	if s.committed, err = commits.atRest(ctx); err != nil {
 		return err
 	}
 	s.t.Logf("round=%d fault=%s lasted=%.1fs rest=%.1fs acked=%d commits=%d", n, f.name, lasted.Seconds(), rested.Seconds(), s.run.Acked(), commits.acked)

@@ -36,14 +36,15 @@ const (
 	commitTimeout = 5 * time.Second
 )
 
-func startCommitter(brokers []string, topic string) (*committer, error) {
+// startCommitter begins behind what was committed at the last rest.
+func startCommitter(brokers []string, topic string, committed int64) (*committer, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50*time.Millisecond), kgo.DialTimeout(time.Second),
 		kgo.RequestTimeoutOverhead(2*time.Second))
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &committer{client: client, topic: topic, stop: cancel, done: make(chan struct{})}
+	c := &committer{client: client, topic: topic, attempted: committed, floor: committed, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		for ctx.Err() == nil {
@@ -105,17 +106,17 @@ func (c *committer) read(ctx context.Context) (int64, error) {
 	return got.At, got.Err
 }
 
-// atRest reads once more, now that no commit is under way any more, and lets the floor rise again.
-func (c *committer) atRest(ctx context.Context) error {
+// atRest reads once more, now that no commit is under way any more: what is committed stays.
+func (c *committer) atRest(ctx context.Context) (committed int64, err error) {
 	c.end()
 	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
 	got, err := c.read(ctx)
 	if err != nil {
-		return fmt.Errorf("group=%s: read the committed offset at rest: %w", group, err)
+		return 0, fmt.Errorf("group=%s: read the committed offset at rest: %w", group, err)
 	}
 	c.judge(got, c.floor, c.attempted)
-	return c.violation
+	return got, c.violation
 }
 
 // end waits for the last step.

@@ -28,6 +28,8 @@ type scene struct {
 	dir      string // histories and logs
 	random   *rand.Rand
 	run      *verify.Run
+	// committed is the group's offset in the run's topic at the last rest.
+	committed int64
 }
 
 // newScene starts a cluster and its object store.
