@@ -120,6 +120,9 @@ func (r *replicas) applyTopic(image *metadata.Image, id metadata.ID) error {
 		r.logger.Warn("topic settings that this release does not know are ignored", "topic", t.Name, "keys", ignored)
 	}
 	r.topics.Store(id, &resolved)
+	if t.Name == api.OffsetsTopic {
+		r.groups.TopicCreated(t.Partitions)
+	}
 	r.names[id] = t.Name
 	for i := range t.Partitions {
 		if err := r.applyPartition(image, t, i); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,10 +50,11 @@ type Caller struct {
 // that this broker leads. All methods may be called from any goroutine, and none
 // blocks on I/O.
 type Coordinator struct {
-	cfg     Config
-	topics  Topics
-	metrics *metrics
-	runtime shards
+	cfg        Config
+	topics     Topics
+	metrics    *metrics
+	runtime    shards
+	partitions atomic.Int32 // of __consumer_offsets; before it is made, what this broker would make
 }
 
 // shards is coordinator.Runtime, or in tests one shard driven by hand.
@@ -79,6 +81,7 @@ func New(o Options) (*Coordinator, error) {
 		o.NewID = randomID
 	}
 	c := &Coordinator{cfg: o.Config, topics: o.Topics, metrics: newMetrics(o.Registerer)}
+	c.partitions.Store(o.Config.Partitions)
 	runtime, err := coordinator.NewRuntime(coordinator.Options{
 		Subsystem: "group_coordinator",
 		Log:       o.Log,
@@ -109,7 +112,11 @@ func (c *Coordinator) Resigned(partition, epoch int32) { c.runtime.Resigned(part
 func (c *Coordinator) Close() { c.runtime.Close() }
 
 // Partition is the partition of __consumer_offsets whose leader coordinates the group.
-func (c *Coordinator) Partition(group string) int32 { return PartitionFor(group, c.cfg.Partitions) }
+func (c *Coordinator) Partition(group string) int32 { return PartitionFor(group, c.partitions.Load()) }
+
+// TopicCreated says how many partitions __consumer_offsets has, whatever this broker's own
+// settings would have made of it.
+func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partitions) }
 
 // DeletedTopic is a topic that is gone.
 type DeletedTopic struct {

@@ -1,0 +1,155 @@
+package broker
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/tidelinehq/tideline/broker/api"
+	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/membership"
+	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/replication"
+	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/metadata"
+	"github.com/tidelinehq/tideline/metadata/controller"
+	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/cache"
+	"github.com/tidelinehq/tideline/wal"
+)
+
+// maxParked bounds the fetches that wait for records: one for each connection
+// that Kafka's default would allow, and then some.
+const maxParked = 100_000
+
+// pageCacheBytes bounds the manifest pages that are kept decoded.
+const pageCacheBytes = 32 << 20
+
+// cleanInterval is how often garbage is looked for, unless the grace period is
+// shorter: then a look for each period.
+const cleanInterval = 30 * time.Second
+
+// assemble makes the parts and ties them together.
+func (b *Broker) assemble(context.Context) error {
+	b.table = partition.NewTable()
+	l := &ledger{meta: b.meta, nodeID: b.cfg.NodeID, now: b.now}
+	b.locator = tiering.NewLocator(l, b.reads, pageCacheBytes, b.registry)
+	var err error
+	if b.engine, err = tiering.New(tiering.Options{
+		Ledger: l, Store: b.uploads, FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "spool"), Locator: b.locator,
+		Grace: b.cfg.TierGarbageGrace, Tracer: b.tracer, CleanInterval: min(cleanInterval, b.cfg.TierGarbageGrace),
+		WALUsage: func() (int64, int64) { u := b.log.Usage(); return u.Bytes, u.MaxBytes },
+		Logger:   b.logger.With("part", "tiering"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	if b.reader, err = tiering.NewReader(tiering.ReaderOptions{
+		Store: b.reads, Locator: b.locator, CacheBytes: b.cfg.CacheMemoryBytes,
+		Disk:   &cache.DiskOptions{FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "cache"), Bytes: b.cfg.CacheDiskBytes},
+		Logger: b.logger.With("part", "cold_read"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	past := &history{meta: b.meta, locator: b.locator, reader: b.reader}
+	if b.groups, err = group.New(group.Options{
+		Config: groupConfig(b.cfg), Log: &internalLog{topic: api.OffsetsTopic, table: b.table, history: past},
+		Topics: topicNames{b.meta}, Logger: b.logger.With("part", "groups"), Registerer: b.registry,
+	}); err != nil {
+		return err
+	}
+	b.replicas = &replicas{
+		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, groups: b.groups, now: b.now, logger: b.logger,
+		history: past, store: b.reads,
+		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
+	}
+	b.replicas.conf.Store(b.cfg)
+	b.connect()
+	b.purgatory = purgatory.New(maxParked, b.registry)
+	b.api = api.New(api.Deps{
+		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
+		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
+		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
+	}, b.now, b.logger, b.registry)
+	b.takeForwarded()
+	b.server, err = server.New(server.Options{
+		Handler: b.api, MaxConnections: int(b.cfg.MaxConnections), MaxConnectionsPerIP: int(b.cfg.MaxConnectionsPerIP),
+		MaxRequestBytes: b.cfg.SocketRequestMaxBytes, QueuedBytes: b.cfg.QueuedMaxRequestBytes, IdleTimeout: b.cfg.ConnectionsMaxIdle,
+		Logger: b.logger.With("part", "server"), Registerer: b.registry,
+	})
+	return err
+}
+
+func groupConfig(c *config.Config) group.Config {
+	g := group.Defaults()
+	g.Partitions = c.OffsetsTopicPartitions
+	g.MinSessionTimeout, g.MaxSessionTimeout = c.GroupMinSessionTimeout, c.GroupMaxSessionTimeout
+	g.InitialRebalanceDelay = c.GroupInitialRebalanceDelay
+	if c.GroupMaxSize > 0 {
+		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
+	}
+	g.OffsetMetadataMaxSize = int(c.OffsetMetadataMaxBytes)
+	g.OffsetsRetention, g.OffsetsRetentionCheckInterval = c.OffsetsRetention, c.OffsetsRetentionCheckInterval
+	return g
+}
+
+func (b *Broker) diskUsage() (total, free int64) {
+	u, err := b.fs.DiskUsage(b.cfg.DataDir)
+	if err != nil {
+		b.logger.Warn("disk usage unknown", "dir", b.cfg.DataDir, "error", err)
+		return -1, -1
+	}
+	return u.Total, u.Free
+}
+
+// connect makes the parts that know of other brokers.
+func (b *Broker) connect() {
+	b.isr = newISRKeeper(&isrKeeper{
+		nodeID: b.cfg.NodeID, meta: b.meta, conf: b.replicas.config, logger: b.logger.With("part", "isr"),
+		epoch: func() int64 { return b.member.Epoch() },
+		led:   func() []*partition.Partition { return b.sender.Led() },
+	})
+	b.replicas.isr = b.isr
+	if b.peers == nil {
+		return
+	}
+	b.sender = replication.New(replication.Options{
+		Peers: b.peers, WindowBytes: replicationWindow,
+		Index: func() uint64 { return b.meta.Image().Index() },
+		Address: func(id int32) (string, bool) {
+			if x, ok := b.meta.Image().Broker(id); ok {
+				return membership.Address(x)
+			}
+			return "", false
+		},
+		Receiver: replication.ReceiverOptions{
+			Replica: b.replica, WaitRoom: b.log.WaitRoom, MaxAppendBytes: int(min(b.cfg.WALFileBytes/2, math.MaxInt32)),
+			MemoryBytes: replicationMemory,
+		},
+		Logger: b.logger.With("part", "replication"), Registerer: b.registry,
+	})
+	b.replicas.sender = b.sender
+}
+
+// Bounds of replication. The window is enough for a second of a fast disk; the memory
+// is that of a few streams that fill their windows at a time.
+const (
+	replicationWindow = 32 << 20
+	replicationMemory = 128 << 20
+)
+
+// replica returns a partition that this broker follows, as the metadata have it at index.
+func (b *Broker) replica(ctx context.Context, id wal.ID, index uint64) (*partition.Partition, error) {
+	if err := b.meta.await(ctx, index); err != nil {
+		return nil, err
+	}
+	return b.table.GetByID(id), nil
+}
+
+// policyOf returns the settings on which leaders depend.
+func policyOf(c *config.Config) controller.Policy {
+	defaults, _ := c.Topic(nil)
+	return controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
+}
