@@ -77,6 +77,7 @@ func FuzzRequest(f *testing.F) {
 
 func handled(req kmsg.Request) bool {
 	c := &Coordinator{cfg: Defaults(), topics: fakeTopics{}, metrics: newMetrics(nil), runtime: nowhere{}}
+	c.partitions.Store(c.cfg.Partitions)
 	return c.Handle(Caller{}, req, func(kmsg.Response) {})
 }
 

@@ -58,6 +58,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 	cfg.Partitions = 1
 	w := &world{t: t, topics: fakeTopics{}}
 	w.co = &Coordinator{cfg: cfg, topics: w.topics, metrics: newMetrics(nil), runtime: w}
+	w.co.partitions.Store(cfg.Partitions)
 	w.load(epoch)
 	return w
 }
