@@ -92,6 +92,11 @@ fuzz: ## every fuzz target for FUZZ_TIME (20s)
 	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" </dev/null; \
 	done
 
+.PHONY: verify
+verify: ## judge a cluster from outside: VERIFY='run -brokers HOST:PORT -dir DIR -duration 1m'; see bin/verify run -help
+	$(GO) build -trimpath -o $(BIN)/verify ./loadtest/verify/cmd
+	$(BIN)/verify $(VERIFY)
+
 .PHONY: chaos
 chaos: ## faults against three real brokers, checked; CHAOS='-rounds 100 -seed 7 -only kill-leader,s3-away', see loadtest/chaos
 	$(GO) test -count=1 -timeout 0 -v -run '^TestCampaign$$' ./loadtest/chaos -rounds 20 $(CHAOS)

@@ -143,3 +143,19 @@ func TestMinISRClearsELR(t *testing.T) {
 		t.Fatalf("%+v", w.partition())
 	}
 }
+
+// A new process of a broker leads nothing that the old one led, and loses no place in an ISR; a repeat
+// of its registration changes nothing.
+func TestRegisteredAnewLeadsNothing(t *testing.T) {
+	w := eligibleWorld(t)
+	before := *w.partition()
+	w.ok(&record.RegisterBroker{ID: 1, Incarnation: ID{0xf1}})
+	p := w.partition()
+	if p.Leader != NoLeader || p.LeaderEpoch != before.LeaderEpoch+1 || p.PartitionEpoch != before.PartitionEpoch+1 || !slices.Equal(p.ISR, before.ISR) {
+		t.Errorf("leader=%d epoch=%d partition epoch=%d isr=%v, before %+v", p.Leader, p.LeaderEpoch, p.PartitionEpoch, p.ISR, before)
+	}
+	w.ok(&record.RegisterBroker{ID: 1, Incarnation: ID{0xf1}, Rack: "another"})
+	if again := w.partition(); again.PartitionEpoch != p.PartitionEpoch {
+		t.Errorf("a repeat changed the partition: epoch=%d", again.PartitionEpoch)
+	}
+}
