@@ -101,6 +101,22 @@ verify: ## judge a cluster from outside: VERIFY='run -brokers HOST:PORT -dir DIR
 chaos: ## faults against three real brokers, checked; CHAOS='-rounds 100 -seed 7 -only kill-leader,s3-away', see loadtest/chaos
 	$(GO) test -count=1 -timeout 0 -v -run '^TestCampaign$$' ./loadtest/chaos -rounds 20 $(CHAOS)
 
+# Each seed is a process of its own, so that one that hangs is one that fails.
+SIM_FROM ?= 1
+SIM_SEEDS ?= 50
+
+.PHONY: sim
+sim: ## clusters in virtual time: SIM_SEEDS (50) seeds from SIM_FROM (1) on; a seed that fails says how to see it again
+	@mkdir -p $(BIN) && $(GO) test -c -o $(BIN)/sim.test ./loadtest/sim
+	@failed=0; for seed in $$(seq $(SIM_FROM) $$(( $(SIM_FROM) + $(SIM_SEEDS) - 1 ))); do \
+	  if out=$$(cd loadtest/sim && ../../$(BIN)/sim.test -test.v -test.run '^TestSeeds$$' -sim.seed $$seed 2>&1); \
+	  then sed -nE 's/.*(seed [0-9]+: .*)/\1/p' <<<"$$out"; else echo "$$out"; failed=$$(( failed + 1 )); fi; \
+	done; echo "$(SIM_SEEDS) seeds, $$failed failed"; [[ $$failed = 0 ]]
+
+.PHONY: sim-mutants
+sim-mutants: ## the simulation must notice each way in which the product is broken on purpose, 10 minutes
+	$(GO) run ./loadtest/sim/mutants
+
 .PHONY: micro
 micro: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -128,10 +128,14 @@ func (c *cluster) choose(n int) int { return c.random.IntN(n) }
 
 // unique says that the records of a producer are where they are once, in order and without gaps.
 func (c *cluster) unique(p *producer) {
+	c.uniqueName(p.name, p.parts)
+}
+
+func (c *cluster) uniqueName(name string, parts int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range p.parts {
-		c.exact[fmt.Sprintf("%s.%d", p.name, i)] = true
+	for i := range parts {
+		c.exact[fmt.Sprintf("%s.%d", name, i)] = true
 	}
 }
 
@@ -209,7 +213,12 @@ func (c *cluster) live() {
 	defer admin.close()
 	for _, t := range []topic{{"orders", 2, false}, {"clicks", 2, true}} {
 		c.addTopic(admin, t)
+		p := &stream{c, t.name + "-s", t.name, t.parts}
+		c.writers.Go(func() { p.run(c.writing, c.deadline) })
+		k := c.committer(t.name+"-offsets", t.name)
+		c.writers.Go(func() { k.run(c.writing, c.deadline) })
 	}
+	c.readers.Go(func() { c.reader(c.reading, "franz", "orders") })
 	c.busy()
 	c.trace("all heals")
 	c.heal()

@@ -60,7 +60,7 @@ func (c *cluster) inject(f Fault) {
 	case PowerAll:
 		for _, n := range c.nodes {
 			n.end(Power)
-			c.restart(n, f.For)
+			c.restart(n, f.For+time.Duration(f.Pick>>(8*n.id)%256)*4*time.Millisecond) // not all at the same moment
 		}
 	case Stop:
 		c.work.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,7 +142,9 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 			return end
 		}
 	}
-	c.history.settle(s, start, end, final, c.isExact)
+	if !strings.HasPrefix(s.topic, "__") { // the keys of the broker's own topics are there many times
+		c.history.settle(s, start, end, final, c.isExact)
+	}
 	return end
 }
 

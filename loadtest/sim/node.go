@@ -91,6 +91,7 @@ func (c *cluster) settings(id int32) []string {
 		"tier.roll.bytes=65536", "tier.roll.ms=2000", "tier.garbage.grace.ms=15000",
 		"min.insync.replicas=2", "default.replication.factor=3", "replica.lag.time.max.ms=3000",
 		"broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=300",
+		"offsets.topic.num.partitions=3", "group.initial.rebalance.delay.ms=500",
 		"leader.imbalance.check.interval.seconds=10",
 	}
 	return append(s, c.o.Set...)

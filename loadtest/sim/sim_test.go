@@ -15,13 +15,14 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag = flag.Int("sim.seeds", 2, "how many seeds to run")
-	fromFlag  = flag.Uint64("sim.from", 1, "the first seed")
-	timeFlag  = flag.Duration("sim.patience", 5*time.Minute, "real time after which a seed hangs")
-	outFlag   = flag.String("sim.out", "", "a folder for the logs of seeds that fail")
-	stormFlag = flag.String("sim.storm", "", "the storm of TestStorm; all of them when empty")
-	debugFlag = flag.Bool("sim.debug", false, "brokers log at debug level")
+	seedFlag   = flag.Uint64("sim.seed", 0, "run this seed only")
+	seedsFlag  = flag.Int("sim.seeds", 2, "how many seeds to run")
+	fromFlag   = flag.Uint64("sim.from", 1, "the first seed")
+	timeFlag   = flag.Duration("sim.patience", 5*time.Minute, "real time after which a seed hangs")
+	outFlag    = flag.String("sim.out", "", "a folder for the logs of seeds that fail")
+	stormFlag  = flag.String("sim.storm", "", "the storm of TestStorm; all of them when empty")
+	shrinkFlag = flag.Bool("sim.shrink", false, "TestShrink looks for the fewest faults with which sim.seed fails")
+	debugFlag  = flag.Bool("sim.debug", false, "brokers log at debug level")
 )
 
 // run runs a plan in a bubble of its own.
@@ -123,4 +124,36 @@ func TestOneSeedIsOnePlan(t *testing.T) {
 	if a, b := faults(one), faults(two); len(a) != len(plan.Faults) || !slices.Equal(a, b) {
 		t.Errorf("two traces:\n%s\n%s", strings.Join(a, "\n"), strings.Join(b, "\n"))
 	}
+}
+
+// shrinkTries is how often a plan runs before it counts as one that does not fail.
+const shrinkTries = 3
+
+// TestShrink takes faults out of the plan of a seed that fails, one after the other, for as long as it still does.
+func TestShrink(t *testing.T) {
+	if !*shrinkFlag {
+		return
+	}
+	fails := func(p *Plan) *Report {
+		for range shrinkTries {
+			if r := run(t, p, Options{}); r.Failed() {
+				return r
+			}
+		}
+		return nil
+	}
+	plan := Draw(*seedFlag)
+	last := fails(plan)
+	if last == nil {
+		t.Fatalf("seed %d does not fail in %d tries", plan.Seed, shrinkTries)
+	}
+	for i := len(plan.Faults) - 1; i >= 0; i-- {
+		less := plan.Without(i)
+		if r := fails(less); r != nil {
+			plan, last = less, r
+			t.Logf("%d faults still fail", len(plan.Faults))
+		}
+	}
+	keep(t, plan.Seed, last)
+	t.Logf("the fewest faults:\n%s\n%s", plan, last)
 }
