@@ -22,6 +22,22 @@ const (
 	tidelineName = "tideline"
 )
 
+// launch is a broker whose process runs, and which may not serve yet.
+type launch struct {
+	of     *broker
+	began  time.Time                   // of the process
+	serves func(context.Context) error // returns when it does
+}
+
+// ready waits until the broker serves and returns it with the time that this took. One that does not is killed.
+func (l *launch) ready(ctx context.Context) (*broker, time.Duration, error) {
+	if err := l.serves(ctx); err != nil {
+		l.of.proc.kill()
+		return nil, 0, err
+	}
+	return l.of, time.Since(l.began), nil
+}
+
 // admin makes a client for the things around a measurement.
 func (b *broker) admin() (*kadm.Client, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr), kgo.RetryTimeout(30*time.Second))
@@ -31,8 +47,13 @@ func (b *broker) admin() (*kadm.Client, error) {
 	return kadm.NewClient(client), nil
 }
 
-// createTopic creates a topic and returns when it has leaders.
+// createTopic creates a topic without replication and returns when it has leaders.
 func (b *broker) createTopic(ctx context.Context, topic string, partitions int, configs map[string]string) error {
+	return b.createReplicated(ctx, topic, partitions, 1, configs)
+}
+
+// createReplicated creates a topic and returns when it has leaders.
+func (b *broker) createReplicated(ctx context.Context, topic string, partitions int, replicas int16, configs map[string]string) error {
 	adm, err := b.admin()
 	if err != nil {
 		return err
@@ -42,11 +63,11 @@ func (b *broker) createTopic(ctx context.Context, topic string, partitions int, 
 	for key, value := range configs {
 		set[key] = &value
 	}
-	if _, err := adm.CreateTopic(ctx, int32(partitions), 1, set, topic); err != nil {
+	if _, err := adm.CreateTopic(ctx, int32(partitions), replicas, set, topic); err != nil {
 		return fmt.Errorf("create topic broker=%s topic=%s: %w", b.name, topic, err)
 	}
 	// Kafka names a leader before that has opened its logs; the leader itself answers for its offsets.
-	return until(ctx, "leaders of "+topic, time.Minute, 50*time.Millisecond, func() (bool, error) {
+	return until(ctx, "leaders of "+topic, 2*time.Minute, 50*time.Millisecond, func() (bool, error) {
 		offsets, err := adm.ListEndOffsets(ctx, topic)
 		led := 0
 		offsets.Each(func(o kadm.ListedOffset) {
@@ -71,8 +92,8 @@ func (b *broker) deleteTopic(ctx context.Context, topic string) error {
 	return nil
 }
 
-// serves waits until the broker answers with itself as a broker of the cluster.
-func (b *broker) serves(ctx context.Context, limit time.Duration) error {
+// serves waits until the broker answers with so many brokers of the cluster, of which it is one.
+func (b *broker) serves(ctx context.Context, brokers int, limit time.Duration) error {
 	adm, err := b.admin()
 	if err != nil {
 		return err
@@ -86,8 +107,8 @@ func (b *broker) serves(ctx context.Context, limit time.Duration) error {
 		}
 		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		brokers, err := adm.ListBrokers(ask)
-		return err == nil && len(brokers) == 1, nil
+		found, err := adm.ListBrokers(ask)
+		return err == nil && len(found) == brokers, nil
 	})
 }
 

@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// javaFlags are those of Kafka's own scripts: a heap of 1 GiB (kafka-server-start) and G1 (kafka-run-class).
-var javaFlags = []string{
-	"-Xms1G", "-Xmx1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
-	"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true",
+// javaFlags are those of Kafka's own scripts: a heap of 1 GiB (kafka-server-start), unless another is given, and G1 (kafka-run-class).
+func javaFlags(heap string) []string {
+	return []string{
+		"-Xms" + heap, "-Xmx" + heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+		"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true",
+	}
 }
 
 // kafkaJars runs scripts/kafka.sh, which fetches Apache Kafka from Maven unless it is there, and returns the class path.
@@ -35,40 +37,54 @@ func startKafka(ctx context.Context, dir, jars string) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, config := filepath.Join(dir, "kafka"), filepath.Join(dir, "kafka.properties")
-	properties := strings.Join([]string{
+	properties := []string{
 		"process.roles=broker,controller",
 		"node.id=1",
 		"controller.quorum.voters=1@" + ports[1],
 		"controller.listener.names=CONTROLLER",
 		"listeners=PLAINTEXT://" + ports[0] + ",CONTROLLER://" + ports[1],
 		"advertised.listeners=PLAINTEXT://" + ports[0],
-		"log.dirs=" + data,
+		"log.dirs=" + filepath.Join(dir, kafkaName),
 		"offsets.topic.replication.factor=1",
 		"transaction.state.log.replication.factor=1",
 		"transaction.state.log.min.isr=1",
 		"share.coordinator.state.topic.replication.factor=1",
 		"share.coordinator.state.topic.min.isr=1",
-		"",
-	}, "\n")
-	if err := os.WriteFile(config, []byte(properties), 0o644); err != nil {
+	}
+	if err := formatKafka(ctx, dir, jars, kafkaName, properties); err != nil {
 		return nil, err
 	}
-	format := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", jars, "kafka.tools.StorageTool", "format", "-t", "dGlkZWxpbmUtYmVuY2gtMQ", "-c", config)
-	if out, err := format.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("format Kafka's storage: %w\n%s", err, out)
-	}
-	args := append(append([]string{}, javaFlags...), "-Dkafka.logs.dir="+dir, "-cp", jars, "kafka.Kafka", config)
-	p, err := start(kafkaName, dir, nil, nil, "java", args...)
+	l, err := launchKafka(dir, jars, kafkaName, "1G", ports[0], 1)
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{name: kafkaName, addr: ports[0], proc: p}
-	if err := b.serves(ctx, time.Minute); err != nil {
-		p.kill()
+	of, _, err := l.ready(ctx)
+	return of, err
+}
+
+// formatKafka writes a node's properties and has Kafka prepare its directory.
+func formatKafka(ctx context.Context, dir, jars, name string, properties []string) error {
+	config := filepath.Join(dir, name+".properties")
+	if err := os.WriteFile(config, []byte(strings.Join(properties, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	format := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", jars, "kafka.tools.StorageTool", "format", "-t", "dGlkZWxpbmUtYmVuY2gtMQ", "-c", config)
+	if out, err := format.CombinedOutput(); err != nil {
+		return fmt.Errorf("format Kafka's storage name=%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// launchKafka starts a node that has been formatted. It serves when it knows so many brokers.
+func launchKafka(dir, jars, name, heap, addr string, brokers int) (*launch, error) {
+	args := append(javaFlags(heap), "-Dkafka.logs.dir="+dir, "-cp", jars, "kafka.Kafka", filepath.Join(dir, name+".properties"))
+	began := time.Now()
+	p, err := start(name, dir, nil, nil, "java", args...)
+	if err != nil {
 		return nil, err
 	}
-	return b, nil
+	of := &broker{name: kafkaName, addr: addr, proc: p}
+	return &launch{of: of, began: began, serves: func(ctx context.Context) error { return of.serves(ctx, brokers, 3*time.Minute) }}, nil
 }
 
 // javaVersion is the first line of what java says about itself.

@@ -14,13 +14,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tidelinehq/tideline/broker/config"
 )
 
 // options are what the command line says.
 type options struct {
 	root, binary, results, profiles string
 	only, systems, set              []string
-	rounds                          int
+	rounds, kills, partitions       int
+	bytes                           int64
 	seed                            uint64
 	long                            bool
 	warmUp                          time.Duration
@@ -52,6 +55,9 @@ var scenarios = []scenario{
 	{"startup", false, (*bench).startup, startupMetrics},
 	{"cold", false, (*bench).cold, coldMetrics},
 	{"requests", false, (*bench).requests, requestMetrics},
+	{"failover", false, (*bench).failover, failoverMetrics},
+	{"join", false, (*bench).join, joinMetrics},
+	{"scale", false, (*bench).scale, scaleMetrics},
 }
 
 func main() {
@@ -71,6 +77,12 @@ func main() {
 		return nil
 	})
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each broker")
+	flag.IntVar(&o.kills, "kills", defaultKills, "of failover: how often the leader of a partition is killed, and how often that of the metadata")
+	flag.IntVar(&o.partitions, "partitions", 0, "of join and scale (default 1,000 and 10,000)")
+	flag.Func("bytes", "of join: the history, a number with KiB, MiB or GiB (default 1GiB, 20GiB with -long)", func(text string) (err error) {
+		o.bytes, err = config.ParseSize(text)
+		return err
+	})
 	flag.Uint64Var(&o.seed, "seed", 1, "of schedules and payloads")
 	flag.BoolVar(&o.long, "long", false, "more data, more rounds, minutes of idling: half an hour")
 	flag.Parse()
@@ -178,6 +190,15 @@ func (b *bench) command() string {
 	words := []string{"bench", fmt.Sprintf("-rounds=%d", b.options.rounds), fmt.Sprintf("-seed=%d", b.options.seed)}
 	if b.options.long {
 		words = append(words, "-long")
+	}
+	if b.options.kills != defaultKills {
+		words = append(words, fmt.Sprintf("-kills=%d", b.options.kills))
+	}
+	if b.options.partitions != 0 {
+		words = append(words, fmt.Sprintf("-partitions=%d", b.options.partitions))
+	}
+	if b.options.bytes != 0 {
+		words = append(words, fmt.Sprintf("-bytes=%d", b.options.bytes))
 	}
 	if len(b.options.only) > 0 {
 		words = append(words, "-only="+strings.Join(b.options.only, ","))

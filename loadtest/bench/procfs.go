@@ -36,6 +36,21 @@ func residentBytes(pid int) (int64, error) {
 	return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:")
 }
 
+// readBytes is all that a process has read so far, from files and connections.
+func readBytes(pid int) (int64, error) {
+	path := fmt.Sprintf("/proc/%d/io", pid)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "rchar:"); ok {
+			return strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no such line path=%s name=rchar", path)
+}
+
 // kilobytes reads one line of the form "Name:   123 kB".
 func kilobytes(path, name string) (int64, error) {
 	raw, err := os.ReadFile(path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -12,9 +13,9 @@ func (b *bench) report(path string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "measured\tunit\tTideline\tKafka\tratio (min … max)\ttarget\t")
 	for _, r := range b.results.ratios {
-		kafka, ratio := "", fmt.Sprintf("(%.3g … %.3g)", r.Min, r.Max)
+		kafka, ratio := "", fmt.Sprintf("(%s … %s)", short(r.Min), short(r.Max))
 		if r.Kafka != nil {
-			kafka, ratio = fmt.Sprintf("%.3g", *r.Kafka), fmt.Sprintf("%.2f (%.2f … %.2f)", r.Median, r.Min, r.Max)
+			kafka, ratio = figure(*r.Kafka, r.Theirs), fmt.Sprintf("%.2f (%.2f … %.2f)", r.Median, r.Min, r.Max)
 		}
 		target := ""
 		switch {
@@ -26,7 +27,7 @@ func (b *bench) report(path string) error {
 		if r.missed() {
 			target += " missed"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.3g\t%s\t%s\t%s\t\n", titleOf(r), r.Unit, r.Tideline, kafka, ratio, target)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t\n", titleOf(r), r.Unit, figure(r.Tideline, r.Ours), kafka, ratio, target)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -38,6 +39,22 @@ func (b *bench) report(path string) error {
 		return nil
 	}
 	return os.WriteFile(path+".svg", picture(b.results.ratios), 0o644)
+}
+
+// figure is a median, with the range of what it is the median of where that is told.
+func figure(median float64, of *Range) string {
+	if of == nil {
+		return short(median)
+	}
+	return fmt.Sprintf("%s (%s … %s)", short(median), short(of.Min), short(of.Max))
+}
+
+// short is a number with three digits, or with all that are before the point.
+func short(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // doubts tells what in the run speaks against its figures.

@@ -37,12 +37,20 @@ type Ratio struct {
 	Unit     string    `json:"unit"`     // of the absolute figures
 	Tideline float64   `json:"tideline"` // medians
 	Kafka    *float64  `json:"kafka,omitempty"`
+	Ours     *Range    `json:"tideline_range,omitempty"` // where rounds are not compared one by one
+	Theirs   *Range    `json:"kafka_range,omitempty"`
 	Min      float64   `json:"min"`
 	Median   float64   `json:"median"`
 	Max      float64   `json:"max"`
 	Rounds   int       `json:"rounds"`
 	AtMost   *float64  `json:"at_most,omitempty"`
 	AtLeast  *float64  `json:"at_least,omitempty"`
+}
+
+// Range is the smallest and the largest figure of one broker.
+type Range struct {
+	Min float64 `json:"min"`
+	Max float64 `json:"max"`
 }
 
 // missed tells whether there is a target and the median is not within it.
@@ -54,6 +62,9 @@ func (r *Ratio) missed() bool {
 type metric struct {
 	scenario, key, title, unit string
 	atMost, atLeast            float64 // of the ratio, or of the figure where there is no peer; 0: no target
+	// apart: the rounds of the two are not neighbours in time, so the ratio is that of the medians, and its range what the
+	// smallest and the largest figures allow.
+	apart bool
 }
 
 // recorder keeps all samples and writes each as it comes: a run that is broken off leaves what it has.
@@ -103,17 +114,27 @@ func (r *recorder) figures(scenario, system, key string) []float64 {
 // conclude works out the row of a metric, if both (or, without a peer, one) were measured.
 func (r *recorder) conclude(m metric) error {
 	ours, theirs := r.figures(m.scenario, tidelineName, m.key), r.figures(m.scenario, kafkaName, m.key)
-	if len(ours) == 0 || len(theirs) != 0 && len(theirs) != len(ours) {
+	if len(ours) == 0 || len(theirs) != 0 && len(theirs) != len(ours) && !m.apart {
 		return nil
 	}
 	row := Ratio{Kind: "figure", Time: time.Now().UTC().Truncate(time.Millisecond), Commit: r.stamp.Commit, Command: r.stamp.Command,
 		Scenario: m.scenario, Metric: m.key, Unit: m.unit, Tideline: median(ours), Rounds: len(ours)}
 	compared := slices.Clone(ours)
+	if m.apart {
+		row.Ours = rangeOf(ours)
+	}
 	if len(theirs) > 0 {
 		row.Kind = "ratio"
 		peer := median(theirs)
 		row.Kafka = &peer
-		for i := range compared {
+		if m.apart {
+			row.Theirs = rangeOf(theirs)
+			if row.Theirs.Min <= 0 {
+				return fmt.Errorf("a figure of the peer is zero scenario=%s metric=%s", m.scenario, m.key)
+			}
+			compared = []float64{row.Ours.Min / row.Theirs.Max, row.Tideline / peer, row.Ours.Max / row.Theirs.Min}
+		}
+		for i := 0; i < len(compared) && !m.apart; i++ {
 			if theirs[i] == 0 {
 				return fmt.Errorf("a figure of the peer is zero scenario=%s metric=%s round=%d", m.scenario, m.key, i+1)
 			}
@@ -130,6 +151,8 @@ func (r *recorder) conclude(m metric) error {
 	r.ratios = append(r.ratios, row)
 	return r.write(row)
 }
+
+func rangeOf(values []float64) *Range { return &Range{slices.Min(values), slices.Max(values)} }
 
 // median is the middle value, or the mean of the two middle ones.
 func median(values []float64) float64 {

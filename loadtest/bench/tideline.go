@@ -30,9 +30,18 @@ var tidelineSettings = map[string]string{
 
 // startTideline starts a broker on a data directory, new or old, and returns it with the time from exec to the ready line.
 func (b *bench) startTideline(ctx context.Context, name string, settings map[string]string, env []string) (of *broker, took time.Duration, err error) {
-	ports, err := freePorts(3)
+	l, err := b.launchTideline(name, settings, env)
 	if err != nil {
 		return nil, 0, err
+	}
+	return l.ready(ctx)
+}
+
+// launchTideline starts a broker's process. Its addresses are ports that are free now, unless the settings name others.
+func (b *bench) launchTideline(name string, settings map[string]string, env []string) (_ *launch, err error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
 	}
 	all := maps.Clone(tidelineSettings)
 	all["data.dir"] = filepath.Join(b.dir, name)
@@ -50,9 +59,8 @@ func (b *bench) startTideline(ctx context.Context, name string, settings map[str
 	}
 	out, in, err := os.Pipe()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
 	began := time.Now()
 	p, err := start(name, b.dir, in, env, b.options.binary, args...)
 	// The child has its own; ours would keep the pipe open when it ends.
@@ -60,19 +68,23 @@ func (b *bench) startTideline(ctx context.Context, name string, settings map[str
 		if p != nil {
 			p.kill()
 		}
-		return nil, 0, errors.Join(err, closing)
+		return nil, errors.Join(err, closing, out.Close())
 	}
-	if err := out.SetReadDeadline(began.Add(2 * time.Minute)); err != nil {
-		p.kill()
-		return nil, 0, err
+	of := &broker{name: tidelineName, addr: strings.TrimPrefix(all["listeners"], "PLAINTEXT://"), http: all["http.listener"], proc: p}
+	return &launch{of: of, began: began, serves: func(context.Context) error { return readyLine(p, out, began.Add(2*time.Minute)) }}, nil
+}
+
+// readyLine returns when a broker has said that it serves, and closes the pipe on which it says so.
+func readyLine(p *process, out *os.File, deadline time.Time) (err error) {
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if err := out.SetReadDeadline(deadline); err != nil {
+		return err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "ready ") {
-		p.kill()
-		return nil, 0, fmt.Errorf("%s did not become ready line=%q\n%s", name, line, p.tail())
+		return fmt.Errorf("%s did not become ready line=%q\n%s", p.name, line, p.tail())
 	}
-	took = time.Since(began)
-	return &broker{name: tidelineName, addr: ports[0], http: ports[1], proc: p}, took, nil
+	return nil
 }
 
 // metric is the sum of all series of a metric whose labels contain each of the given ones (`operation="put"`).
