@@ -72,9 +72,7 @@ func (s *session) run(known []*feed) ([]*feed, error) {
 	for _, f := range s.slots {
 		left = append(left, f)
 	}
-	for _, f := range s.stuck {
-		left = append(left, f)
-	}
+	left = append(left, s.stuck...)
 	if readErr != nil && !errors.Is(readErr, net.ErrClosed) {
 		err = readErr
 	}
