@@ -199,13 +199,13 @@ func (r *replicas) applyPartition(image *metadata.Image, t *metadata.Topic, inde
 	} else {
 		p.Configure(r.settings(t.ID))
 	}
+	r.applyLedger(image, id) // who leads must not begin below what is in the object store
 	if state.Leader == r.nodeID {
 		r.lead(image, t, state, p)
 	} else {
 		r.resign(p)
 		p.Follow(state.LeaderEpoch)
 	}
-	r.applyLedger(image, id)
 	if lease := r.leases[id]; lease != nil {
 		lease.Changed()
 	}

@@ -75,8 +75,20 @@ func (p *Partition) Cut(epoch int32, to, leaderHW int64, done func(end int64, er
 	if end := p.end.Load(); to > end || to < p.log.Start() {
 		return fmt.Errorf("%w: cut to=%d start=%d end=%d", ErrOffsetOutOfRange, to, p.log.Start(), end)
 	}
+	if err := p.overtaken(to); err != nil {
+		return err
+	}
 	p.cut(to, leaderHW)
 	p.log.Truncate(to, p.encodeState(), func(err error) { p.cutDone(to, err, done) })
+	return nil
+}
+
+// overtaken refuses to end the log below what is in the object store: the leader does not know
+// yet how far that is. It asks again when it does. The caller holds the mutex.
+func (p *Partition) overtaken(to int64) error {
+	if seam := max(p.tiered.Load(), p.wantStart.Load()); to < seam {
+		return fmt.Errorf("%w: to=%d tiered=%d", ErrOffsetOutOfRange, to, seam)
+	}
 	return nil
 }
 
@@ -125,20 +137,31 @@ func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done 
 	if err := p.follows(epoch); err != nil {
 		return err
 	}
-	p.cut(at, leaderHW)
+	if err := p.overtaken(at); err != nil {
+		return err
+	}
 	p.lost = false
 	p.epochs, p.producers = es, ps
+	p.beginAt(at, leaderHW, done)
+	return nil
+}
+
+// beginAt empties the log, which goes on at offset at, all below it being committed. The state is that of
+// epochs and producers as they are. The caller holds the mutex.
+func (p *Partition) beginAt(at, leaderHW int64, done func(end int64, err error)) {
+	p.acks.Lock()
+	p.acks.cuts++
+	p.acks.marks = p.acks.marks[:0]
+	p.acks.leaderHW = leaderHW
+	p.highWater.Store(at) // of what is committed above, nothing is here any more
+	p.logStart.Store(min(p.wantStart.Load(), at))
+	p.end.Store(at)
+	p.acks.Unlock()
 	// First nothing is left above, then the start is raised over all that is below. The
 	// last frame says whose state that is.
 	p.log.Truncate(at, nil, nil)
 	p.log.SetStart(at)
-	p.acks.Lock()
-	p.acks.marks = p.acks.marks[:0]
-	p.highWater.Store(max(p.highWater.Load(), at)) // the leader has it committed, or in the object store
-	p.logStart.Store(min(p.wantStart.Load(), at))
-	p.acks.Unlock()
 	p.log.Truncate(at, p.encodeState(), func(err error) { p.cutDone(at, err, done) })
-	return nil
 }
 
 // Replicate appends batches as the leader has them. They must begin at the end of the

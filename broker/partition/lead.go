@@ -48,6 +48,8 @@ type follower struct {
 	since   time.Time
 	markEnd int64
 	markAt  time.Time
+	// unfit: it must drop what is committed to come into line, so it must leave the ISR first.
+	unfit bool
 }
 
 // committed returns the offset below which all members of the ISR have everything,
@@ -84,6 +86,7 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 	elected = !p.leads.Load() || l.Epoch != p.epoch.Load()
 	if elected {
 		p.recall()
+		p.skip()
 	}
 	p.acks.Lock()
 	now := &leadership{
@@ -105,6 +108,7 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 		if old != nil && !elected {
 			if known := old.follower(b); known != nil {
 				f = *known
+				f.unfit = f.unfit && slices.Contains(l.ISR, b)
 			}
 		}
 		now.followers = append(now.followers, f)
@@ -119,6 +123,20 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 	p.acks.Unlock()
 	tell(told, nil)
 	return elected
+}
+
+// skip has a leader that lacks what is in the object store, because it was elected uncleanly, go
+// on behind that: offsets that were read are not given out twice. The caller holds the mutex.
+func (p *Partition) skip() {
+	seam := max(p.tiered.Load(), p.wantStart.Load())
+	if p.end.Load() >= seam {
+		return
+	}
+	p.logger.Warn("the new leader lacks records that are in the object store, and goes on behind them", "topic", p.topic, "partition", p.id.Partition, "end", p.end.Load(), "tiered", seam)
+	p.lost = true
+	p.producers, p.epochs = producers{}, nil
+	p.recall()
+	p.beginAt(seam, seam, func(int64, error) {})
 }
 
 // demote ends the leadership and returns the appends whose owners are to be told that.
@@ -240,10 +258,10 @@ func (p *Partition) Wish(self int32, lag time.Duration, active func(broker int32
 		f := &l.followers[i]
 		in := slices.Contains(l.isr, f.broker)
 		switch {
-		case in && f.behind(end, now, lag):
+		case in && (f.unfit || f.behind(end, now, lag)):
 			w.Shrinks = true
 			continue
-		case !in && (!p.eligible(f) || !active(f.broker)):
+		case !in && (f.unfit || !p.eligible(f) || !active(f.broker)):
 			continue
 		case !in:
 			w.Expands = true

@@ -25,6 +25,8 @@ var (
 	// ErrNotEnoughReplicas means that the ISR is smaller than min.insync.replicas,
 	// so that an append with acks=all is refused.
 	ErrNotEnoughReplicas = errors.New("fewer replicas are in sync than min.insync.replicas")
+	// ErrUnfit means that a follower can not come into line while it is in the ISR.
+	ErrUnfit = errors.New("follower must leave the isr before it begins anew")
 	// ErrFencedEpoch and ErrUnknownEpoch answer a client whose view of the leader
 	// epoch is older or newer than this broker's (KIP-320).
 	ErrFencedEpoch  = errors.New("leader epoch is older than the current one")

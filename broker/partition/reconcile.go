@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidelinehq/tideline/wal"
 )
@@ -21,7 +22,10 @@ type Plan struct {
 // (KIP-101, KIP-279): within an epoch two logs have the same records, as far as both
 // have any, so they are alike up to where the newest epoch that both have ends in the
 // one that ends first.
-func (p *Partition) Reconcile(epoch int32, h History) (Plan, error) {
+//
+// It is ErrUnfit for a member of the ISR that would have to drop what is committed: it counts
+// as a copy until it has left the ISR, which is asked for; then the plan is as for any other.
+func (p *Partition) Reconcile(epoch, broker int32, h History) (Plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.Leads() || p.epoch.Load() != epoch {
@@ -33,7 +37,27 @@ func (p *Partition) Reconcile(epoch int32, h History) (Plan, error) {
 	if alike && h.End > h.Start && to >= max(seam, h.Start) {
 		return Plan{To: to}, nil
 	}
+	if seam < min(h.End, p.highWater.Load()) && p.unfit(broker) {
+		return Plan{}, fmt.Errorf("%w: broker=%d from=%d end=%d", ErrUnfit, broker, seam, h.End)
+	}
 	return Plan{To: seam, Restart: true, State: p.stateAt(seam)}, nil
+}
+
+// unfit marks a follower that is in the ISR, or may be, and has to leave it first.
+func (p *Partition) unfit(broker int32) bool {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	l := p.acks.lead
+	if l == nil || !slices.Contains(l.isr, broker) && !slices.Contains(l.asked, broker) {
+		return false
+	}
+	if f := l.follower(broker); f != nil {
+		f.unfit = true
+		if l.keeper != nil {
+			l.keeper.CaughtUp(p)
+		}
+	}
+	return true
 }
 
 // Rejoin is the plan for a follower that wants what this log does not have any more.

@@ -68,7 +68,7 @@ func follow(t *testing.T, leader, follower *world, epoch, broker int32) Plan {
 		t.Fatal(err)
 	}
 	leader.Opened(epoch, broker, [16]byte{byte(broker)})
-	plan, err := leader.Reconcile(epoch, h)
+	plan, err := leader.Reconcile(epoch, broker, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,6 +338,64 @@ func TestRestartOverAnotherHistory(t *testing.T) {
 		if second.End() != 60 || second.LocalStart() != 40 {
 			t.Errorf("have=%d: after a restart end=%d start=%d", have, second.End(), second.LocalStart())
 		}
+	}
+}
+
+// TestMemberLeavesBeforeItBeginsAnew: a member of the ISR whose log can not be brought into line counts as a
+// copy of what is committed, and keeps it until it is out of the ISR.
+func TestMemberLeavesBeforeItBeginsAnew(t *testing.T) {
+	leader, second := newWorld(t), replicaOf(t)
+	leader.leads(9, 1, 1)
+	for range 6 {
+		leader.mustAppend(plain(10, 1000))
+	}
+	leader.SetTiered(40)
+	second.mustAppend(plain(55, 1000)) // in epoch 4, which the leader does not have
+	k := leader.leads(9, 2, 1, 2)
+	second.Follow(9)
+	h, err := second.Describe(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader.Opened(9, 2, [16]byte{2})
+	if _, err := leader.Reconcile(9, 2, h); !errors.Is(err, ErrUnfit) || k.caughtUp == 0 {
+		t.Fatalf("err=%v told=%d", err, k.caughtUp)
+	}
+	wish, ok := leader.Wish(1, time.Hour, func(int32) bool { return true })
+	if !ok || !wish.Shrinks || len(wish.ISR) != 1 {
+		t.Fatalf("wish = %+v", wish)
+	}
+	leader.leads(9, 3, 1)
+	if plan := follow(t, leader, second, 9, 2); !plan.Restart || plan.To != 40 || second.End() != 60 {
+		t.Errorf("plan = to %d restart=%v, end=%d", plan.To, plan.Restart, second.End())
+	}
+}
+
+// TestNobodyEndsBelowTheObjectStore: a leader that does not know yet what is tiered can not have a follower
+// go back behind that, and one that was elected uncleanly goes on behind it.
+func TestNobodyEndsBelowTheObjectStore(t *testing.T) {
+	leader, second := newWorld(t), replicaOf(t)
+	leader.leads(5, 1, 1)
+	for range 4 {
+		leader.mustAppend(plain(10, 1000))
+	}
+	follow(t, leader, second, 5, 2)
+	second.SetTiered(30)
+	for name, err := range map[string]error{
+		"restart": second.Restart(5, 20, 40, leader.Rejoin().State, func(int64, error) {}),
+		"cut":     second.Cut(5, 20, 40, func(int64, error) {}),
+	} {
+		if !errors.Is(err, ErrOffsetOutOfRange) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	third := replicaOf(t)
+	third.mustAppend(plain(5, 1000))
+	third.Follow(6)
+	third.SetTiered(40)
+	third.leads(7, 3, 1)
+	if a := third.mustAppend(plain(1, 1000)); a.BaseOffset != 40 || third.HighWatermark() != 41 {
+		t.Errorf("base=%d high watermark=%d", a.BaseOffset, third.HighWatermark())
 	}
 }
 

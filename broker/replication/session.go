@@ -176,9 +176,11 @@ func (s *session) plan(f *feed) {
 	h := f.history
 	s.mu.Unlock()
 	f.p.Opened(f.epoch, s.l.broker, s.conn.Peer.Incarnation)
-	plan, err := f.p.Reconcile(f.epoch, *h)
+	plan, err := f.p.Reconcile(f.epoch, s.l.broker, *h)
 	if err != nil {
-		return // not led under this epoch any more: another feed follows, or none
+		// Not led under this epoch any more: another feed follows, or none. Or the
+		// follower must leave the ISR first: the feed is looked at again when it has.
+		return
 	}
 	s.carry(f, &plan)
 }

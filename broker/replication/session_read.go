@@ -3,6 +3,7 @@ package replication
 import (
 	"bufio"
 	"fmt"
+	"time"
 
 	"github.com/tidelinehq/tideline/broker/partition"
 )
@@ -85,6 +86,10 @@ func (s *session) opened(slot uint32, h *partition.History) {
 	}
 }
 
+// reopenPause is before a partition that was out of step is opened again: what is missing, a newer image
+// for one, is on its way.
+const reopenPause = 20 * time.Millisecond
+
 func (s *session) refused(slot uint32, why refusal) {
 	s.mu.Lock()
 	f := s.slots[slot]
@@ -102,6 +107,6 @@ func (s *session) refused(slot uint32, why refusal) {
 	}
 	if why == refusedAgain {
 		s.l.s.m.reopened.Inc()
-		s.l.queue(f)
+		time.AfterFunc(reopenPause, func() { s.l.queue(f) })
 	}
 }
