@@ -193,6 +193,15 @@ func (b *Broker) Addresses() (kafka, web string) {
 	return kafka, web
 }
 
+// Image returns the newest metadata that this broker knows; nil before it knows any. It
+// may be called at any time after New.
+func (b *Broker) Image() *metadata.Image {
+	if m := b.opened.Load(); m != nil {
+		return m.Image()
+	}
+	return nil
+}
+
 // Wait returns the error that ends the broker, or nil after Stop.
 func (b *Broker) Wait() error {
 	select {
