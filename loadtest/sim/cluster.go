@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidelinehq/tideline/internal/memnet"
 	"github.com/tidelinehq/tideline/internal/vfs/memfs"
+	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/tiering/objstore/faultstore"
 	"github.com/tidelinehq/tideline/tiering/objstore/memstore"
 )
@@ -21,6 +22,9 @@ type Options struct {
 	Set       []string   // settings of the brokers, key=value, behind those of the simulation
 	Level     slog.Level // of the brokers' logs
 	DiskBytes int64      // of each machine; 0: 1 TiB
+	// RaftDir, when set, has the metadata log of production, hashicorp/raft, in a folder below it on the real disk, in
+	// place of the twin. What is asked of the controller directly is left out then.
+	RaftDir string
 }
 
 // Violation is something that must never be.
@@ -99,6 +103,25 @@ type topic struct {
 	name    string
 	parts   int32
 	deletes bool // DeleteRecords may be asked for
+}
+
+// image returns the newest metadata.
+func (c *cluster) image() *metadata.Image {
+	if c.o.RaftDir == "" {
+		return c.observer.Image()
+	}
+	newest := new(metadata.Image)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.process == nil {
+			continue
+		}
+		if i := n.process.b.Image(); i != nil && i.Index() >= newest.Index() {
+			newest = i
+		}
+	}
+	return newest
 }
 
 func (c *cluster) now() time.Duration { return time.Since(c.began) }

@@ -206,7 +206,7 @@ func (c *cluster) administer(decide func(*metadata.Image, controller.Policy) (re
 	if m == nil {
 		return
 	}
-	change, ok := decide(c.observer.Image(), controller.Policy{MinISR: 2})
+	change, ok := decide(c.image(), controller.Policy{MinISR: 2})
 	if !ok {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 
 // unsettled says what is not yet as it should be: the brokers and, with all, everything that they hold.
 func (c *cluster) unsettled(all bool) string {
-	image := c.observer.Image()
+	image := c.image()
 	for _, n := range c.nodes {
 		b, ok := image.Broker(n.id)
 		if !ok || !b.Active() {
@@ -72,7 +73,7 @@ func (c *cluster) untiered(image *metadata.Image) string {
 
 // finish looks at everything that is left of a run.
 func (c *cluster) finish() {
-	image := c.observer.Image()
+	image := c.image()
 	cl := c.client("checker")
 	defer cl.close()
 	ends := make(map[spot]int64)
@@ -126,7 +127,7 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 			at, err = eachRecord(complete(r.RecordBatches), at, source, func(offset int64, e entry) {
 				if i == 0 {
 					final[offset] = e
-					if !c.observer.handedOut(tp, e.epoch) {
+					if c.o.RaftDir == "" && !c.observer.handedOut(tp, e.epoch) {
 						c.violate("one owner", "%s offset=%d has leader epoch %d, which was never handed out", s, offset, e.epoch)
 					}
 				}
@@ -257,7 +258,7 @@ func (c *cluster) localLogs(n *node, image *metadata.Image, ends map[spot]int64)
 	c.mu.Lock()
 	mem := n.mem
 	c.mu.Unlock()
-	log, err := wal.Open(wal.Options{FS: mem, Dir: "/data/wal", FileBytes: 16 << 20, MaxBytes: 256 << 20, TailBytes: 4 << 20})
+	log, err := wal.Open(wal.Options{FS: mem, Dir: filepath.Join(c.dataDir(n.id), "wal"), FileBytes: 16 << 20, MaxBytes: 256 << 20, TailBytes: 4 << 20})
 	if err != nil {
 		c.violate("one history", "broker=%d: its write-ahead log does not open: %v", n.id, err)
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -26,10 +27,11 @@ import (
 type node struct {
 	c       *cluster
 	id      int32
-	mem     *memfs.FS // what is on the disk
-	process *process  // nil: none
-	life    int       // number of the process
-	dead    bool      // it must not be started again: the run is over
+	mem     *memfs.FS     // what is on the disk
+	process *process      // nil: none
+	life    int           // number of the process
+	buried  chan struct{} // closed when the process before has noticed its end; nil: there was none
+	dead    bool          // it must not be started again: the run is over
 	log     *logTail
 }
 
@@ -78,17 +80,26 @@ func (l *logTail) bytes() []byte {
 func (c *cluster) ip(id int32) string      { return fmt.Sprintf("10.0.0.%d", id) }
 func (c *cluster) kafka(id int32) string   { return net.JoinHostPort(c.ip(id), "9092") }
 func (c *cluster) private(id int32) string { return net.JoinHostPort(c.ip(id), "9093") }
-func (c *cluster) web(id int32) string     { return net.JoinHostPort(c.ip(id), "8080") }
+
+// dataDir is where a machine keeps what is on its disk in memory and, with Options.RaftDir, its metadata on the real one.
+func (c *cluster) dataDir(id int32) string {
+	return filepath.Join("/", c.o.RaftDir, fmt.Sprintf("node%d", id))
+}
+
+func (c *cluster) web(id int32) string { return net.JoinHostPort(c.ip(id), "8080") }
+
+// rollBytes is in keeping with the time after which a tail is uploaded anyway.
+func (c *cluster) rollBytes() int64 { return 64<<10 + c.plan.Roll.Milliseconds()*100 }
 
 // settings are those of every broker: small tiers, short times.
 func (c *cluster) settings(id int32) []string {
 	s := []string{
-		fmt.Sprintf("node.id=%d", id), "data.dir=/data", "wal.direct.io=false", "object.store=s3://simulated/",
+		fmt.Sprintf("node.id=%d", id), "data.dir=" + c.dataDir(id), "wal.direct.io=false", "object.store=s3://simulated/",
 		"listeners=PLAINTEXT://" + c.kafka(id), "rpc.listener=" + c.private(id), "http.listener=" + c.web(id),
-		"cluster.seeds=" + c.private(1), fmt.Sprintf("broker.rack=r%d", id%3),
+		fmt.Sprintf("cluster.seeds=%s,%s,%s", c.private(1), c.private(2), c.private(3)), fmt.Sprintf("broker.rack=r%d", id%3),
 		"wal.max.bytes=268435456", "wal.file.bytes=16777216", "wal.tail.bytes=4194304", "cache.memory.bytes=4194304", "cache.disk.bytes=0",
 		"queued.max.request.bytes=16777216",
-		"tier.roll.bytes=65536", "tier.roll.ms=2000", "tier.garbage.grace.ms=15000",
+		fmt.Sprintf("tier.roll.ms=%d", max(c.plan.Roll.Milliseconds(), 500)), fmt.Sprintf("tier.roll.bytes=%d", c.rollBytes()), "tier.garbage.grace.ms=15000",
 		"min.insync.replicas=2", "default.replication.factor=3", "replica.lag.time.max.ms=3000",
 		"broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=300",
 		"offsets.topic.num.partitions=3", "group.initial.rebalance.delay.ms=500",
@@ -134,28 +145,40 @@ func (n *node) launch() error {
 	p.cancel = cancel
 	p.b, err = broker.NewWith(cfg, logger, p.registry, broker.Deps{
 		FS: p.disk, Listen: host.Listen, Dial: host.Dial,
-		Store: func(_ context.Context, o retry.Options) (objstore.Store, error) { return retry.Wrap(p.gate, o) },
-		MetadataLog: func(m quorum.StateMachine) (quorum.Log, error) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if p.ended {
-				return nil, quorum.ErrClosed
-			}
-			p.member = c.ensemble.join(ctx, n.id, m)
-			return p.member, nil
-		},
+		Store:       func(_ context.Context, o retry.Options) (objstore.Store, error) { return retry.Wrap(p.gate, o) },
+		MetadataLog: c.metadataLog(ctx, p),
 	})
 	if err != nil {
 		cancel()
 		return err
 	}
 	n.process = p
-	c.work.Go(func() { p.run(ctx) })
+	before := n.buried
+	c.work.Go(func() { p.run(ctx, before) })
 	return nil
 }
 
+// metadataLog is where a process has its metadata; nil: where it has them in production.
+func (c *cluster) metadataLog(ctx context.Context, p *process) func(quorum.StateMachine) (quorum.Log, error) {
+	if c.o.RaftDir != "" {
+		return nil
+	}
+	return func(m quorum.StateMachine) (quorum.Log, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.ended {
+			return nil, quorum.ErrClosed
+		}
+		p.member = c.ensemble.join(ctx, p.n.id, m)
+		return p.member, nil
+	}
+}
+
 // run starts the broker and waits for its end.
-func (p *process) run(ctx context.Context) {
+func (p *process) run(ctx context.Context, before <-chan struct{}) {
+	if before != nil && p.n.c.o.RaftDir != "" {
+		<-before // it has files open on the real disk
+	}
 	p.err = p.b.Start(ctx)
 	close(p.started)
 	err := p.err
@@ -210,12 +233,20 @@ func (n *node) end(how Kind) {
 	case Kill:
 		n.mem = n.mem.Clone()
 	case Wipe:
+		if n.c.o.RaftDir != "" {
+			break // the real disk keeps what it has
+		}
 		n.mem = memfs.New(n.c.o.DiskBytes)
 	default:
 		n.mem = n.mem.Crash(n.c.choose)
 	}
 	if p != nil {
-		n.c.ghosts.Go(p.bury)
+		buried := make(chan struct{})
+		n.buried = buried
+		n.c.ghosts.Go(func() {
+			defer close(buried)
+			p.bury()
+		})
 	}
 }
 

@@ -59,13 +59,14 @@ type Plan struct {
 	Seed    uint64
 	Brokers int
 	Busy    time.Duration // while things go wrong
+	Roll    time.Duration // after how long a tail is uploaded: the sooner, the less is left to replication
 	Faults  []Fault
 }
 
 // String lists the faults.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed=%d brokers=%d busy=%s faults=%d\n", p.Seed, p.Brokers, p.Busy, len(p.Faults))
+	fmt.Fprintf(&b, "seed=%d brokers=%d busy=%s roll=%s faults=%d\n", p.Seed, p.Brokers, p.Busy, p.Roll, len(p.Faults))
 	for _, f := range p.Faults {
 		fmt.Fprintln(&b, f)
 	}
@@ -82,10 +83,13 @@ var weights = []struct {
 	{CreateTopic, 3}, {Reassign, 8}, {Elect, 6}, {DeleteRecords, 5}, {Configure, 4},
 }
 
+var rolls = []time.Duration{500 * time.Millisecond, 2 * time.Second, 10 * time.Second, 20 * time.Second}
+
 // Draw makes the plan of a seed.
 func Draw(seed uint64) *Plan {
 	r := rand.New(rand.NewPCG(seed, 0x706c616e))
 	p := &Plan{Seed: seed, Brokers: 3 + r.IntN(2), Busy: time.Duration(20+r.IntN(40)) * time.Second}
+	p.Roll = rolls[r.IntN(len(rolls))]
 	total := 0
 	for _, w := range weights {
 		total += w.weight

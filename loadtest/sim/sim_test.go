@@ -78,7 +78,7 @@ func keep(t *testing.T, seed uint64, r *Report) {
 
 // TestCalm is a run in which nothing goes wrong.
 func TestCalm(t *testing.T) {
-	r := run(t, &Plan{Seed: 1, Brokers: 3, Busy: 20 * time.Second}, Options{})
+	r := run(t, &Plan{Seed: 1, Brokers: 3, Busy: 20 * time.Second, Roll: 2 * time.Second}, Options{})
 	if r.Failed() || r.Acked < 1000 || r.Read < 1000 {
 		keep(t, 0, r)
 		t.Errorf("acknowledged=%d read=%d\n%s", r.Acked, r.Read, r)
@@ -156,4 +156,16 @@ func TestShrink(t *testing.T) {
 	}
 	keep(t, plan.Seed, last)
 	t.Logf("the fewest faults:\n%s\n%s", plan, last)
+}
+
+// TestRaft runs seeds with the metadata log of production.
+func TestRaft(t *testing.T) {
+	seed := max(*seedFlag, 1)
+	plan := Draw(seed)
+	plan.Busy = min(plan.Busy, 30*time.Second)
+	plan.Faults = slices.DeleteFunc(plan.Faults, func(f Fault) bool { return f.At > plan.Busy })
+	if r := run(t, plan, Options{RaftDir: t.TempDir()}); r.Failed() || r.Acked == 0 {
+		keep(t, seed, r)
+		t.Errorf("go test -run TestRaft ./loadtest/sim -args -sim.seed=%d\n%s\n%s", seed, plan, r)
+	}
 }

@@ -7,12 +7,12 @@ import (
 )
 
 // Storms are plans of one kind of weather, each with much of what it takes for one kind of mistake to show.
-var Storms = []string{"failover", "blackout", "slow-disks", "slow-return"}
+var Storms = []string{"failover", "blackout", "slow-disks", "slow-return", "trims"}
 
 // DrawStorm makes a plan of one of the Storms.
 func DrawStorm(name string, seed uint64) (*Plan, error) {
 	r := rand.New(rand.NewPCG(seed, 0x73746f72))
-	p := &Plan{Seed: seed, Brokers: 3, Busy: 30 * time.Second}
+	p := &Plan{Seed: seed, Brokers: 3, Busy: 30 * time.Second, Roll: 20 * time.Second}
 	add := func(at time.Duration, kind Kind, length time.Duration) {
 		f := Fault{At: at, For: length/2 + time.Duration(r.Int64N(int64(length))), Kind: kind, Node: 1 + r.Int32N(3), Pick: r.Uint64()}
 		f.Peer = 1 + (f.Node+r.Int32N(2))%3
@@ -49,6 +49,12 @@ func DrawStorm(name string, seed uint64) (*Plan, error) {
 			}
 			dies := 1 + (node+r.Int32N(2))%3
 			p.Faults = append(p.Faults, Fault{At: at + 4600*time.Millisecond + time.Duration(r.IntN(1500))*time.Millisecond, For: 2 * time.Second, Kind: Kill, Node: dies, Peer: node})
+		}
+	case "trims":
+		p.Roll = time.Second
+		for at := first; at < p.Busy; at += time.Duration(500+r.IntN(1000)) * time.Millisecond {
+			kinds := []Kind{DeleteRecords, DeleteRecords, Configure, Kill, StoreFlaky}
+			add(at, kinds[r.IntN(len(kinds))], time.Second)
 		}
 	default:
 		return nil, fmt.Errorf("no such storm: name=%q storms=%v", name, Storms)
