@@ -112,6 +112,9 @@ func (c *committer) atRest(ctx context.Context) (committed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
 	got, err := c.read(ctx)
+	for ; err != nil && ctx.Err() == nil; got, err = c.read(ctx) { // the end of the last step took its connection along
+		wait(ctx, nil, commitEvery)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("group=%s: read the committed offset at rest: %w", group, err)
 	}
