@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,10 @@ func (s *scene) verifyStore(ctx context.Context) {
 		Done   bool  `json:"done"`
 	}
 	if parsed := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || parsed != nil || !last.Done || last.Faults != 0 {
-		s.t.Errorf("tier verify: %v %v\n%.8000s", err, parsed, output)
+		end := lines[len(lines)-1]
+		found := slices.DeleteFunc(lines, func(line string) bool {
+			return !strings.Contains(line, `"fault":`) && !strings.Contains(line, `"failure":`)
+		})
+		s.t.Errorf("tier verify on node.id=%d: %v %v\n%s\n%.8000s", b+1, err, parsed, end, strings.Join(found, "\n"))
 	}
 }
