@@ -124,6 +124,24 @@ func (c *cluster) rest(ctx context.Context, every time.Duration) error {
 	})
 }
 
+// fenced waits until the brokers that are alive have taken one that is dead out of service, and lead what it led.
+func (c *cluster) fenced(ctx context.Context, node int, every time.Duration) error {
+	dead := int32(node + 1)
+	return c.await(ctx, "the rest to go on without the dead broker", restLimit, every, func(told []*state) error {
+		for _, s := range told {
+			if slices.Contains(s.brokers, dead) {
+				return fmt.Errorf("still in service node.id=%d", dead)
+			}
+			for i := range s.partitions {
+				if p := &s.partitions[i]; p.leader < 0 || p.leader == dead || slices.Contains(p.isr, dead) {
+					return fmt.Errorf("still led or in sync topic=%s partition=%d leader=%d isr=%v", p.topic, p.partition, p.leader, p.isr)
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // inSync is nil when every partition has a leader and all its replicas are in sync.
 func (s *state) inSync() error {
 	for i := range s.partitions {

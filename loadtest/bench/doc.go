@@ -24,11 +24,26 @@
 //	startup     1,000 partitions with history: from exec to the ready line
 //	cold        a consumer of a tiered topic against a plain client that GETs the same bytes
 //	requests    PUTs per roll interval with 1,000 partitions, requests of an idle broker
+//	failover    three brokers of each system under a steady load: acknowledgement gaps after SIGKILL
+//	join        a fourth broker joins three with tiered history: time, bytes moved
+//	scale       10,000 partitions with three replicas: creation, memory, idling, restart
 //
 // # Open loop
 //
 // Requests leave on a schedule that was drawn from the seed before anything was sent, whatever the answers do. A latency
 // counts from the intended time, so a broker that stalls is charged for all that had to wait behind the stall.
+//
+// # Clusters
+//
+// The last three run clusters of three brokers, one system after the other, never two at once. In failover the rounds of the two are
+// therefore no neighbours in time: the table has the medians and the ranges of each, and the ratio is that of the medians.
+//
+//	Tideline   brokers that vote, one directory as their object store
+//	Kafka      nodes that are brokers and controllers (KRaft), 512 MiB of heap each
+//
+// A gap is the longest time between two neighbouring acknowledgements of one partition, to any producer, as loadtest/verify has
+// it; beside that package's figures the benchmark tells partitions that the dead broker led from those that it did not. When
+// the last broker has died, loadtest/verify compares all histories, and a broken promise ends the run with its error.
 //
 // # What it refuses
 //

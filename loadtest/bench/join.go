@@ -136,6 +136,17 @@ func (b *bench) joined(ctx context.Context, c *cluster, partitions int, values m
 	b.say("  ready after %.2f s; %d replicas and all in sync after %.1f s, %d of them led after %.1f s", values["ready_s"], led.replicas, values["balanced_s"], led.leaders, values["led_s"])
 	b.say("  replicated %.0f bytes, of which the new broker took %.0f; it made %.0f GETs of %.0f bytes, and read %.1f MB in all, from the disk and the network; the history has %.0f MB",
 		values["sent_bytes"], values["received_bytes"], values["gets"], values["got_bytes"], values["read_bytes"]/1e6, values["history_bytes"]/1e6)
+	if led.leaders > 0 {
+		// What it did not copy it must have all the same.
+		n, err := thinConsume(ctx, fresh[0].addr, joinTopic, led.first)
+		if err != nil {
+			return fmt.Errorf("history from the new broker partition=%d: %w", led.first, err)
+		}
+		if want := values["history_bytes"] / float64(partitions); float64(n) < want {
+			return fmt.Errorf("history from the new broker is short partition=%d bytes=%d of=%.0f", led.first, n, want)
+		}
+		values["read_back_bytes"] = float64(n)
+	}
 	return b.results.add("join", tidelineName, 1, load, values, nil)
 }
 
@@ -143,6 +154,7 @@ func (b *bench) joined(ctx context.Context, c *cluster, partitions int, values m
 type held struct {
 	at                time.Time
 	replicas, leaders int
+	first             int32 // of the partitions that it leads
 }
 
 // share waits until the newest broker has its share of the replicas and all are in sync, and then until the preferred replicas lead.
@@ -162,6 +174,9 @@ func (c *cluster) share(ctx context.Context, partitions int) (balanced, led held
 				h.replicas++
 			}
 			if p.leader == id {
+				if h.leaders == 0 {
+					h.first = p.partition
+				}
 				h.leaders++
 			}
 		}

@@ -38,26 +38,35 @@ type bench struct {
 	results         *recorder
 }
 
-// scenario is one of the questions; see doc.go. Peers tells whether it needs both brokers running.
+// scenario is one of the questions; see doc.go.
 type scenario struct {
 	name    string
-	peers   bool
+	runs    brokers
 	run     func(*bench, context.Context) error
 	metrics []metric
 }
 
+// brokers are what a scenario runs.
+type brokers int
+
+const (
+	peers    brokers = iota // one of each system, side by side, which stay for the next scenario
+	own                     // brokers of its own
+	clusters                // clusters of its own, for so long that it is left out unless it is named or the run is a long one
+)
+
 var scenarios = []scenario{
-	{"memory", true, (*bench).memory, memoryMetrics},
-	{"latency", true, (*bench).latency, latencyMetrics},
-	{"bulk", true, (*bench).bulk, bulkMetrics},
-	{"perf", true, (*bench).perf, perfMetrics},
-	{"memory-after", true, (*bench).memoryAfter, memoryAfterMetrics},
-	{"startup", false, (*bench).startup, startupMetrics},
-	{"cold", false, (*bench).cold, coldMetrics},
-	{"requests", false, (*bench).requests, requestMetrics},
-	{"failover", false, (*bench).failover, failoverMetrics},
-	{"join", false, (*bench).join, joinMetrics},
-	{"scale", false, (*bench).scale, scaleMetrics},
+	{"memory", peers, (*bench).memory, memoryMetrics},
+	{"latency", peers, (*bench).latency, latencyMetrics},
+	{"bulk", peers, (*bench).bulk, bulkMetrics},
+	{"perf", peers, (*bench).perf, perfMetrics},
+	{"memory-after", peers, (*bench).memoryAfter, memoryAfterMetrics},
+	{"startup", own, (*bench).startup, startupMetrics},
+	{"cold", own, (*bench).cold, coldMetrics},
+	{"requests", own, (*bench).requests, requestMetrics},
+	{"failover", clusters, (*bench).failover, failoverMetrics},
+	{"join", clusters, (*bench).join, joinMetrics},
+	{"scale", clusters, (*bench).scale, scaleMetrics},
 }
 
 func main() {
@@ -67,7 +76,7 @@ func main() {
 	flag.StringVar(&o.binary, "tideline", "", "the broker's binary (default ROOT/bin/tideline)")
 	flag.StringVar(&o.results, "results", "", "where results go (default ROOT/loadtest/results)")
 	flag.StringVar(&o.profiles, "profiles", "", "a directory for processor profiles of our broker; taking them costs it a few percent")
-	flag.StringVar(&only, "only", "", "scenarios to run, separated by commas (default all)")
+	flag.StringVar(&only, "only", "", "scenarios to run, separated by commas (default all but those of clusters; all with -long)")
 	flag.StringVar(&systems, "systems", kafkaName+","+tidelineName, "brokers to run, in the order of their turns; with one of them there are no ratios")
 	flag.Func("set", "a further setting of our broker, key=value; may be given again", func(setting string) error {
 		if !strings.Contains(setting, "=") {
@@ -84,7 +93,7 @@ func main() {
 		return err
 	})
 	flag.Uint64Var(&o.seed, "seed", 1, "of schedules and payloads")
-	flag.BoolVar(&o.long, "long", false, "more data, more rounds, minutes of idling: half an hour")
+	flag.BoolVar(&o.long, "long", false, "more data, more rounds, minutes of idling, clusters: more than an hour")
 	flag.Parse()
 	if only != "" {
 		o.only = strings.Split(only, ",")
@@ -141,6 +150,14 @@ func run(o options) (err error) {
 	return b.runAll(ctx)
 }
 
+// wants tells whether a scenario is part of the run.
+func (o *options) wants(s *scenario) bool {
+	if len(o.only) > 0 {
+		return slices.Contains(o.only, s.name)
+	}
+	return s.runs != clusters || o.long
+}
+
 func (b *bench) runAll(ctx context.Context) (err error) {
 	commit, err := b.commit(ctx)
 	if err != nil {
@@ -159,10 +176,10 @@ func (b *bench) runAll(ctx context.Context) (err error) {
 		return err
 	}
 	for _, s := range scenarios {
-		if len(b.options.only) > 0 && !slices.Contains(b.options.only, s.name) {
+		if !b.options.wants(&s) {
 			continue
 		}
-		if s.peers {
+		if s.runs == peers {
 			err = b.startPeers(ctx)
 		} else {
 			err = b.stopPeers() // they would share the machine

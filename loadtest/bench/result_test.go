@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -115,5 +116,27 @@ func TestOutputOfKafkasTools(t *testing.T) {
 	}
 	if _, err := consumerLine("nothing"); err == nil {
 		t.Error("an output without a table was taken")
+	}
+}
+
+func TestClustersRunWhenTheyAreAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		o    options
+		want []string
+	}{
+		{options{}, []string{"memory", "latency", "bulk", "perf", "memory-after", "startup", "cold", "requests"}},
+		{options{only: []string{"join", "bulk"}}, []string{"bulk", "join"}},
+		{options{only: []string{"bulk"}, long: true}, []string{"bulk"}},
+		{options{long: true}, []string{"memory", "latency", "bulk", "perf", "memory-after", "startup", "cold", "requests", "failover", "join", "scale"}},
+	} {
+		var got []string
+		for i := range scenarios {
+			if c.o.wants(&scenarios[i]) {
+				got = append(got, scenarios[i].name)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v runs %v, want %v", c.o, got, c.want)
+		}
 	}
 }

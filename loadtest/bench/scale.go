@@ -75,8 +75,13 @@ func (b *bench) scale(ctx context.Context) (err error) {
 	}
 	perReplica(values, "written_")
 	b.say("  a record to each, acknowledged by all replicas: %.1f s; idle then: %.2f KB a replica, %.2f %% of a core", values["first_write_s"], values["written_rss_kb_per_replica"], values["written_idle_cpu_percent"])
-	c.kill(0)
 	began := time.Now()
+	c.kill(0)
+	if err := c.fenced(ctx, 0, scaleLook); err != nil {
+		return err
+	}
+	values["fenced_s"] = time.Since(began).Seconds()
+	began = time.Now()
 	ready, err := c.restart(ctx, 0)
 	if err != nil {
 		return err
