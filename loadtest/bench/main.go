@@ -46,6 +46,9 @@ type scenario struct {
 	metrics []metric
 }
 
+// defaultSystems are both, in the order of their turns.
+const defaultSystems = kafkaName + "," + tidelineName
+
 // brokers are what a scenario runs.
 type brokers int
 
@@ -77,7 +80,7 @@ func main() {
 	flag.StringVar(&o.results, "results", "", "where results go (default ROOT/loadtest/results)")
 	flag.StringVar(&o.profiles, "profiles", "", "a directory for processor profiles of our broker; taking them costs it a few percent")
 	flag.StringVar(&only, "only", "", "scenarios to run, separated by commas (default all but those of clusters; all with -long)")
-	flag.StringVar(&systems, "systems", kafkaName+","+tidelineName, "brokers to run, in the order of their turns; with one of them there are no ratios")
+	flag.StringVar(&systems, "systems", defaultSystems, "brokers to run, in the order of their turns; with one of them there are no ratios")
 	flag.Func("set", "a further setting of our broker, key=value; may be given again", func(setting string) error {
 		if !strings.Contains(setting, "=") {
 			return fmt.Errorf("not of the form key=value: %q", setting)
@@ -219,6 +222,9 @@ func (b *bench) command() string {
 	}
 	if len(b.options.only) > 0 {
 		words = append(words, "-only="+strings.Join(b.options.only, ","))
+	}
+	if systems := strings.Join(b.options.systems, ","); systems != defaultSystems {
+		words = append(words, "-systems="+systems)
 	}
 	for _, setting := range b.options.set {
 		words = append(words, "-set="+setting)
