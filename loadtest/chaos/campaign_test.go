@@ -168,6 +168,8 @@ func (s *scene) verifyStore(ctx context.Context) {
 	s.t.Helper()
 	b := s.random.IntN(brokers)
 	cmd := s.cluster.Broker(b).Command(ctx, "tier", "verify", "--output", "json")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	output, err := cmd.Output()
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
 	var last struct {
@@ -179,6 +181,6 @@ func (s *scene) verifyStore(ctx context.Context) {
 		found := slices.DeleteFunc(lines, func(line string) bool {
 			return !strings.Contains(line, `"fault":`) && !strings.Contains(line, `"failure":`)
 		})
-		s.t.Errorf("tier verify on node.id=%d: %v %v\n%s\n%.8000s", b+1, err, parsed, end, strings.Join(found, "\n"))
+		s.t.Errorf("tier verify on node.id=%d: %v %v\n%s%s\n%.8000s", b+1, err, parsed, stderr.String(), end, strings.Join(found, "\n"))
 	}
 }
