@@ -40,6 +40,7 @@ cluster: build ## three brokers and a MinIO in one terminal, data in .data/clust
 .PHONY: test
 test: ## all tests with the race detector; what a clean machine must pass
 	CGO_ENABLED=1 $(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -timeout $(TEST_TIMEOUT) ./loadtest/sim
 	@$(MAKE) --no-print-directory compat
 
 .PHONY: compat

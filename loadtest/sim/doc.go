@@ -10,8 +10,9 @@
 // Brokers are broker.Broker, all of each: their disks are vfs/memfs behind vfs/errfs, their
 // network is internal/memnet, their bucket is objstore/memstore behind faultstore. Only the
 // metadata log is not the one of production: it is the twin of it (metadata/quorum.Group)
-// with the manners of Raft around it (ensemble). Clients speak the protocol over the same
-// network.
+// with the manners of Raft around it (ensemble); Options.RaftDir has hashicorp/raft instead,
+// which runs in a bubble, too, with its files on the real disk. Clients speak the protocol
+// over the same network: some do exactly what they are told, some are franz-go.
 //
 // # What is checked
 //
@@ -26,12 +27,14 @@
 //	budgets        what is held for requests is given back
 //	metadata       metadata.Check after every change; the image does not grow with the data
 //
-// mutant_test.go breaks the product in ways that have been made elsewhere, and demands that
-// the checks notice.
+// The program mutants breaks the product in ways that have been made elsewhere, and demands
+// that the checks notice.
 //
 // # What is not modeled
 //
 // A process that is stopped and goes on (SIGSTOP): Isolate comes near. Clocks that disagree.
+// Consumer groups with members: franz-go waits with locks held there. Deletion of topics. Rot
+// on disks. With the twin a process that starts knows all of the metadata at once.
 // A plan and its trace of faults depend on the seed alone, the rest does not: goroutines run
 // in any order within an instant, so that a seed may fail in one of several tries.
 //

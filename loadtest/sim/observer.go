@@ -19,7 +19,6 @@ type observer struct {
 	mu      sync.Mutex // guards what follows
 	image   *metadata.Image
 	leaders map[metadata.TopicPartition]map[int32]int32 // of each leader epoch
-	largest int64                                       // bytes of the image, of all that were measured
 }
 
 func newObserver(violate func(check, format string, args ...any)) *observer {

@@ -125,3 +125,9 @@ func (p *Plan) Without(i int) *Plan {
 	q.Faults = slices.Delete(slices.Clone(p.Faults), i, i+1)
 	return &q
 }
+
+// cut ends the plan earlier.
+func (p *Plan) cut(busy time.Duration) {
+	p.Busy = min(p.Busy, busy)
+	p.Faults = slices.DeleteFunc(p.Faults, func(f Fault) bool { return f.At >= p.Busy })
+}

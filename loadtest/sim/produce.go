@@ -15,7 +15,6 @@ import (
 type style struct {
 	acks       int16
 	idempotent bool
-	retries    bool // the same batch again until it is acknowledged; implied by idempotent
 }
 
 // The styles that are run. Plain ones never send a record again, so that a duplicate is never theirs.

@@ -18,7 +18,7 @@ func DrawStorm(name string, seed uint64) (*Plan, error) {
 		f.Peer = 1 + (f.Node+r.Int32N(2))%3
 		p.Faults = append(p.Faults, f)
 	}
-	const first = 2 * time.Second // there should be something to lose
+	const first = 500 * time.Millisecond // there should be something to lose
 	switch name {
 	case "failover":
 		for at := first; at < p.Busy; at += time.Duration(500+r.IntN(2000)) * time.Millisecond {
