@@ -484,6 +484,51 @@ func TestVerifyBesideAWorkingCluster(t *testing.T) {
 	})
 }
 
+// lateCommit shows Verify an upload that is open when it begins, and committed while it walks the ledgers that it was given before.
+type lateCommit struct {
+	audited
+	old       map[manifest.ID]manifest.Ledger
+	object    [16]byte
+	committed *bool
+}
+
+func (a lateCommit) Ledgers() iter.Seq2[manifest.ID, manifest.Ledger] {
+	*a.committed = true
+	return maps.All(a.old)
+}
+
+func (a lateCommit) Unreferenced() iter.Seq[[16]byte] {
+	return func(yield func([16]byte) bool) {
+		if !*a.committed && !yield(a.object) {
+			return
+		}
+		a.audited.Unreferenced()(yield)
+	}
+}
+
+func TestVerifyKnowsWhatIsCommittedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 13)
+		l := w.create(0, 0)
+		_, stop := w.run(w.options(w.state.Broker(1, true)))
+		grow := func() {
+			l.append(1, 30)
+			pass(61 * time.Second)
+		}
+		grow()
+		old := w.state.Ledgers()
+		grow()
+		stop()
+		hot := w.state.Ledgers()[l.id].Hot
+		b := w.state.Broker(0, false)
+		meanwhile := lateCommit{audited{b}, old, hot[len(hot)-1].Object, new(bool)}
+		r, err := tiering.Verify(t.Context(), tiering.VerifyOptions{Ledger: meanwhile, Store: w.mem, Locator: tiering.NewLocator(b, w.mem, 0, nil), Orphans: true})
+		if err != nil || !r.Whole() || r.Listed != 2 || r.Segments != 1 {
+			t.Fatalf("%+v %v", r, err)
+		}
+	})
+}
+
 // uncommitted is a source whose pending bytes lie above the high watermark, as on a new leader without followers.
 type uncommitted struct {
 	*localLog

@@ -92,6 +92,8 @@ func Verify(ctx context.Context, o VerifyOptions) (VerifyReport, error) {
 			}
 		}
 	}
+	// An upload that is committed from now on is in no ledger that is read next; what becomes garbage meanwhile is asked for again.
+	v.unreferenced()
 	for id, l := range o.Ledger.Ledgers() {
 		if err := v.partition(ctx, id, &l, verifyRetries); err != nil {
 			return v.report, err
@@ -99,9 +101,7 @@ func Verify(ctx context.Context, o VerifyOptions) (VerifyReport, error) {
 		v.report.Partitions++
 		v.progress()
 	}
-	for object := range o.Ledger.Unreferenced() {
-		v.known[object] = true
-	}
+	v.unreferenced()
 	if v.blind && len(listed) > 0 {
 		v.find(Finding{Kind: FindUnread, Err: errors.New("orphans not judged: what some pages refer to is not known")})
 		listed = nil
@@ -140,6 +140,13 @@ type verification struct {
 	report VerifyReport
 	known  map[[16]byte]bool
 	blind  bool // pages could not be read, so known is not all
+}
+
+// unreferenced notes what is known, though no ledger names it.
+func (v *verification) unreferenced() {
+	for object := range v.o.Ledger.Unreferenced() {
+		v.known[object] = true
+	}
 }
 
 func (v *verification) progress() {
