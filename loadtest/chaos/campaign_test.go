@@ -181,6 +181,8 @@ func (s *scene) verifyStore(ctx context.Context) {
 	}
 }
 
+var errNotWhole = errors.New("the object store is not what the ledger says")
+
 func (s *scene) lookAtStore(ctx context.Context) error {
 	b := s.random.IntN(brokers)
 	cmd := s.cluster.Broker(b).Command(ctx, "tier", "verify", "--output", "json")
@@ -197,6 +199,8 @@ func (s *scene) lookAtStore(ctx context.Context) error {
 	if err == nil && parsed == nil && last.Done && last.Faults == 0 {
 		return nil
 	}
-	found := slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, `"fault":`) && !strings.Contains(line, `"failure":`) })
-	return fmt.Errorf("tier verify node.id=%d: %w\n%s%s\n%.8000s", b+1, errors.Join(err, parsed), stderr.String(), end, strings.Join(found, "\n"))
+	found := slices.DeleteFunc(lines, func(line string) bool {
+		return !strings.Contains(line, `"fault":`) && !strings.Contains(line, `"failure":`)
+	})
+	return fmt.Errorf("tier verify node.id=%d: %w\n%s%s\n%.8000s", b+1, errors.Join(errNotWhole, err, parsed), stderr.String(), end, strings.Join(found, "\n"))
 }
