@@ -203,6 +203,7 @@ var rest = map[string]float64{
 
 // budgets looks at the metrics of all brokers.
 func (c *cluster) budgets() {
+	pause(context.Background(), 2*time.Second) // a fetch whose client has gone is kept for as long as it wanted to wait
 	for _, n := range c.nodes {
 		c.mu.Lock()
 		p := n.process
