@@ -60,7 +60,11 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Stop asks it to end, with SIGTERM, and returns how it did. One that is not gone when the patience ends is killed.
+// lastWords is how long a program that does not stop may take to say where it stands.
+const lastWords = 5 * time.Second
+
+// Stop asks it to end, with SIGTERM, and returns how it did. One that is not gone when the patience ends is asked where it stands, with
+// SIGQUIT, to which a Go program answers with the stacks of all its goroutines, and killed.
 func (p *Process) Stop(patience time.Duration) error {
 	// An error means that it has ended already, which the wait finds.
 	_ = p.Signal(syscall.SIGTERM)
@@ -70,6 +74,12 @@ func (p *Process) Stop(patience time.Duration) error {
 	case <-p.done:
 		return p.err
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("still running after SIGTERM patience=%s pid=%d", patience, p.PID()), p.Kill())
 	}
+	_ = p.Signal(syscall.SIGQUIT)
+	timer.Reset(lastWords)
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+	return errors.Join(fmt.Errorf("still running after SIGTERM patience=%s pid=%d", patience, p.PID()), p.Kill())
 }

@@ -61,14 +61,14 @@ func TestStop(t *testing.T) {
 	}
 }
 
-func TestOneThatDoesNotStopIsKilled(t *testing.T) {
+func TestOneThatDoesNotStopIsMadeTo(t *testing.T) {
 	p, out := start(t, `trap '' TERM; echo hello; while :; do sleep 0.05; done`)
 	readLine(t, out)
 	if err := p.Stop(time.Millisecond); err == nil || !strings.Contains(err.Error(), "still running") {
 		t.Errorf("got %v", err)
 	}
 	var exit *exec.ExitError
-	if !errors.As(p.Err(), &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	if !errors.As(p.Err(), &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGQUIT {
 		t.Errorf("it ended with %v", p.Err())
 	}
 }
