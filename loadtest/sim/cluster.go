@@ -241,7 +241,6 @@ func (c *cluster) live() {
 		k := c.committer(t.name+"-offsets", t.name)
 		c.writers.Go(func() { k.run(c.writing, c.deadline) })
 	}
-	c.readers.Go(func() { c.reader(c.reading, "franz", "orders") })
 	c.busy()
 	c.trace("all heals")
 	c.heal()

@@ -12,7 +12,7 @@
 // metadata log is not the one of production: it is the twin of it (metadata/quorum.Group)
 // with the manners of Raft around it (ensemble); Options.RaftDir has hashicorp/raft instead,
 // which runs in a bubble, too, with its files on the real disk. Clients speak the protocol
-// over the same network: some do exactly what they are told, some are franz-go.
+// over the same network: some do exactly what they are told, some produce by franz-go.
 //
 // # What is checked
 //
@@ -33,8 +33,8 @@
 // # What is not modeled
 //
 // A process that is stopped and goes on (SIGSTOP): Isolate comes near. Clocks that disagree.
-// Consumer groups with members: franz-go waits with locks held there. Deletion of topics. Rot
-// on disks. With the twin a process that starts knows all of the metadata at once.
+// Consumers by franz-go, alone or in groups: the client waits with locks held there, which
+// stops virtual time. Deletion of topics. Rot on disks. With the twin a process that starts knows all of the metadata at once.
 // A plan and its trace of faults depend on the seed alone, the rest does not: goroutines run
 // in any order within an instant, so that a seed may fail in one of several tries.
 //

@@ -78,30 +78,3 @@ func (p *stream) run(ctx, hard context.Context) {
 		p.c.violate("convergence", "%s can not get its records acknowledged: buffered=%d: %v", p.name, client.BufferedProduceRecords(), err)
 	}
 }
-
-// reader consumes a topic by franz-go, from the start, with sessions and long polls, again and again. It is in no group: the
-// client's group code waits with locks held, which virtual time does not survive.
-func (c *cluster) reader(ctx context.Context, name, topic string) {
-	for n := 0; ctx.Err() == nil; n++ {
-		c.readOnce(ctx, fmt.Sprintf("%s-%d", name, n), topic)
-		pause(ctx, time.Second)
-	}
-}
-
-// readOnce is one life of a reader.
-func (c *cluster) readOnce(ctx context.Context, name, topic string) {
-	client, err := c.franz(name, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(500*time.Millisecond))
-	if err != nil {
-		c.violate("errors", "%s: %v", name, err)
-		return
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, c.ensemble.between(5*time.Second, 30*time.Second))
-	defer cancel()
-	for ctx.Err() == nil {
-		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
-			c.history.see(spot{r.Topic, r.Partition}, r.Offset, entryOf(&record.Record{Key: r.Key, Value: r.Value}, r.LeaderEpoch, name))
-			c.read.Add(1)
-		})
-	}
-}
