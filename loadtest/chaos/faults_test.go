@@ -123,7 +123,8 @@ func unlucky(name string, m mood) fault {
 	}}
 }
 
-// both has one fault happen while another lasts, and end first. Two that leave a majority whole each may not do so together.
+// both has one fault happen while another lasts, and end first, except that a broker which nobody hears can not start. Two that leave a
+// majority whole each may not do so together.
 func both(first, second fault, whole bool) fault {
 	f := fault{name: first.name + "+" + second.name, needs: second.needs, least: second.least, most: second.most, whole: whole}
 	if f.needs == nothing {
@@ -139,7 +140,12 @@ func both(first, second fault, whole bool) fault {
 		if err != nil {
 			return nil, errors.Join(err, end())
 		}
-		return func() error { return errors.Join(endSecond(), end()) }, nil
+		return func() error {
+			if first.needs == networks {
+				return errors.Join(end(), endSecond())
+			}
+			return errors.Join(endSecond(), end())
+		}, nil
 	}
 	return f
 }
