@@ -39,7 +39,9 @@ const (
 // startCommitter begins behind what was committed at the last rest.
 func startCommitter(brokers []string, topic string, committed int64) (*committer, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50*time.Millisecond), kgo.DialTimeout(time.Second),
-		kgo.RequestTimeoutOverhead(2*time.Second))
+		kgo.RequestTimeoutOverhead(2*time.Second),
+		// A commit that the client sends again by itself may be carried out twice, the second time after the next one.
+		kgo.RequestRetries(0))
 	if err != nil {
 		return nil, err
 	}
