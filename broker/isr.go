@@ -158,7 +158,7 @@ func (k *isrKeeper) propose(ctx context.Context, wishes []wished, changes []comm
 	}
 	ctx, cancel := context.WithTimeout(ctx, isrTimeout)
 	defer cancel()
-	results, err := k.meta.ChangePartitions(ctx, changes)
+	results, err := k.meta.AlterPartitions(ctx, changes)
 	for i := range wishes {
 		x := &wishes[i]
 		if i >= len(results) {

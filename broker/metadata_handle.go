@@ -59,15 +59,6 @@ func (h *metadataHandle) Propose(ctx context.Context, c command.Command) (comman
 	return result, h.await(ctx, h.Image().Index())
 }
 
-// ChangePartitions implements api.Metadata.
-func (h *metadataHandle) ChangePartitions(ctx context.Context, entries []command.PartitionChange) ([]command.EntryResult, error) {
-	results, err := h.Store.ChangePartitions(ctx, entries)
-	if err != nil {
-		return results, err
-	}
-	return results, h.await(ctx, h.Image().Index())
-}
-
 // Applied returns the index of the image on which this broker acts, and a channel that is
 // closed when it acts on a newer one.
 func (h *metadataHandle) Applied() (index uint64, newer <-chan struct{}) {

@@ -137,7 +137,7 @@ func (a *API) offsetFor(ctx context.Context, p *partition.Partition, timestamp i
 		return partition.TimeOffset{Offset: offset, Timestamp: -1, Epoch: p.EpochAt(offset)}
 	}
 	if timestamp == latestTimestamp || timestamp == maxTimestamp || timestamp >= 0 {
-		if _, reached := p.Begun(); !reached {
+		if !p.Begun() {
 			return none, errNotYetKnown
 		}
 	}

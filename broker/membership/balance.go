@@ -2,8 +2,6 @@ package membership
 
 import (
 	"context"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -130,8 +128,4 @@ func (s *Steward) moveReplicas(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return len(changes) > 0 || len(controller.Reassignments(s.o.Store.Image(), 1)) > 0, nil
-}
-
-func joinHostPort(host string, port int32) string {
-	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }

@@ -3,6 +3,8 @@ package membership
 import (
 	"context"
 	"errors"
+	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -269,7 +271,7 @@ func (s *Steward) watch(ctx context.Context, b *metadata.Broker, address string)
 func Address(b *metadata.Broker) (string, bool) {
 	for _, e := range b.Endpoints {
 		if e.Listener == record.InternalListener {
-			return joinHostPort(e.Host, e.Port), true
+			return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))), true
 		}
 	}
 	return "", false

@@ -235,10 +235,3 @@ func (p *Partition) Commit(epoch int32, leaderHW int64) error {
 	tell(told, nil)
 	return nil
 }
-
-// Durable returns the end of what is durable here.
-func (p *Partition) Durable() int64 {
-	p.acks.Lock()
-	defer p.acks.Unlock()
-	return p.acks.durable
-}

@@ -322,14 +322,11 @@ func (p *Partition) InSync(offset int64) (brokers []int32) {
 	return brokers
 }
 
-// Begun returns the log end when the current leader epoch began, and whether the high
-// watermark has reached it: before, this leader may know less of what is committed
-// than an older one has told (KIP-207).
-func (p *Partition) Begun() (start int64, reached bool) {
+// Begun reports whether the high watermark has reached the log end at which the current leader
+// epoch began: before, this leader may know less of what is committed than an older one has
+// told (KIP-207).
+func (p *Partition) Begun() bool {
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	if p.acks.lead == nil {
-		return 0, false
-	}
-	return p.acks.lead.start, p.highWater.Load() >= p.acks.lead.start
+	return p.acks.lead != nil && p.highWater.Load() >= p.acks.lead.start
 }
