@@ -101,11 +101,17 @@ func (c *committer) read(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	got, ok := answer.Lookup(c.topic, 0)
-	if !ok {
-		return 0, nil
+	return committedFor(answer, c.topic)
+}
+
+// committedFor is what an answer says of the topic's first partition; 0 when nothing is committed. The answer names topics by their ids,
+// and the client asks another broker for their names: where that one is killed just then, an offset comes under no name, with an error.
+func committedFor(answer kadm.OffsetResponses, topic string) (int64, error) {
+	if err := answer.Error(); err != nil {
+		return 0, err
 	}
-	return got.At, got.Err
+	got, _ := answer.Lookup(topic, 0)
+	return got.At, nil
 }
 
 // atRest reads once more, now that no commit is under way any more: what is committed stays.
