@@ -64,26 +64,25 @@ func (g metadataGroup) members(list []metadata.GroupMember, at *metadata.Group) 
 // next is the offset behind an index of the log.
 func next(index uint64) int64 { return int64(min(index, math.MaxInt64-1)) + 1 }
 
-// ForwardRequest is the type of control request by which a broker hands a client's
-// request on to the leader of the metadata; its bytes are those of api.Forwarded.
+// ForwardRequest is the type of control request by which a broker has another one answer
+// a request of Kafka's protocol; its bytes are those of api.Forwarded.
 const ForwardRequest uint16 = 17
 
 // forward returns how requests are handed on; nil in a cluster of one.
-func (b *Broker) forward() func(context.Context, []byte) ([]byte, error) {
+func (b *Broker) forward() func(context.Context, int32, []byte) ([]byte, error) {
 	if b.peers == nil {
 		return nil
 	}
-	return func(ctx context.Context, request []byte) ([]byte, error) {
-		leader := b.meta.Controller()
-		x, ok := b.meta.Image().Broker(leader)
+	return func(ctx context.Context, node int32, request []byte) ([]byte, error) {
+		x, ok := b.meta.Image().Broker(node)
 		if !ok {
-			return nil, &quorum.NotLeaderError{}
+			return nil, fmt.Errorf("%w: it is not registered", &quorum.NotLeaderError{})
 		}
 		address, ok := membership.Address(x)
 		if !ok {
 			return nil, fmt.Errorf("%w: it has no internal port", &quorum.NotLeaderError{})
 		}
-		answer, err := b.peers.Call(ctx, address, leader, ForwardRequest, request)
+		answer, err := b.peers.Call(ctx, address, node, ForwardRequest, request)
 		switch {
 		case errors.Is(err, peer.ErrNotSent), errors.Is(err, peer.ErrBusy):
 			return nil, fmt.Errorf("%w: %w", &quorum.NotLeaderError{}, err)

@@ -31,6 +31,9 @@ type Call struct {
 	raw      *server.Request
 	replied  atomic.Bool
 	caughtUp bool // the image was brought up to the leader's; see newerImage
+
+	// handedOn takes the answer to a request that a broker sent; nil: it came from a client.
+	handedOn chan kmsg.Response
 }
 
 // handler answers a call. It returns nil when it will call Reply itself, exactly
@@ -147,6 +150,10 @@ func (a *API) dispatch(r *server.Request) {
 // Reply sends the response of a call, once.
 func (c *Call) Reply(resp kmsg.Response) {
 	resp.SetVersion(c.Version)
+	if c.handedOn != nil {
+		c.handedOn <- resp
+		return
+	}
 	body := resp.AppendTo(nil)
 	c.replied.Store(true)
 	c.API.traced(c.raw)

@@ -73,9 +73,10 @@ type Deps struct {
 	Purgatory  *purgatory.Purgatory
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
-	// Forward hands a request on to the broker that leads the metadata, to its
-	// API.Forwarded; nil in a cluster of one.
-	Forward func(ctx context.Context, request []byte) (answer []byte, err error)
+	// Forward hands a request on to the broker node, to its API.Forwarded; nil in a
+	// cluster of one. An error that wraps quorum.ErrNotLeader means that node has not
+	// seen the request, one that wraps quorum.ErrUnknown that it may have.
+	Forward func(ctx context.Context, node int32, request []byte) (answer []byte, err error)
 	// Policy returns the settings on which leaders depend; nil: those of Config.
 	Policy func() controller.Policy
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.

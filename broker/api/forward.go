@@ -15,29 +15,36 @@ import (
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// Forwarded requests. Some requests only the broker that leads the metadata can answer,
-// and clients ask any broker. So a broker hands them on, as Apache Kafka does. Integers are
-// big endian.
+// Forwarded requests. Some requests only the broker that leads the metadata can answer, and
+// clients ask any broker; coordinators ask the leaders of partitions, and each other. So
+// brokers hand requests on, as Apache Kafka's do. Integers are big endian.
 //
-//	request  0 version u8 = 1   1 api key i16   3 api version i16   5 body, as the client sent it
-//	answer   body, as the client gets it
+//	request  0 version u8 = 1   1 api key i16   3 api version i16   5 body, as clients send it
+//	answer   body, as clients get it
 const forwardVersion = 1
 
 // forwardTimeout bounds how long the leader may take.
 const forwardTimeout = 30 * time.Second
 
 // errNotForwarded says that a broker does not take a request from another broker.
-var errNotForwarded = errors.New("not a request for the leader of the metadata")
+var errNotForwarded = errors.New("not a request that brokers ask each other")
 
 // atLeader has a request answered by the leader of the metadata, and by this broker if
-// it is that or knows of none. refuse answers when the leader can not be asked.
+// it is that or knows of none. refuse answers when the leader can not be asked. A request
+// that another broker handed on is not handed on again: two brokers that take each other
+// for the leader would never come to an end.
 func atLeader(h handler, refuse func(c *Call, err error) kmsg.Response) handler {
 	return func(c *Call) kmsg.Response {
 		leader := c.API.Metadata.Controller()
-		if c.API.Forward == nil || leader < 0 || leader == c.API.Config.NodeID {
+		switch {
+		case leader == c.API.Config.NodeID, c.handedOn == nil && (c.API.Forward == nil || leader < 0):
 			return h(c)
+		case c.handedOn != nil:
+			return refuse(c, fmt.Errorf("%w: leader=%d", quorum.ErrNotLeader, leader))
 		}
-		resp, err := c.forward()
+		ctx, cancel := context.WithTimeout(c.Context, forwardTimeout)
+		defer cancel()
+		resp, err := c.API.Ask(ctx, leader, c.Request)
 		if err != nil {
 			return refuse(c, fmt.Errorf("ask the leader of the metadata: %w: broker=%d", err, leader))
 		}
@@ -45,20 +52,46 @@ func atLeader(h handler, refuse func(c *Call, err error) kmsg.Response) handler 
 	}
 }
 
-// forward has the leader answer.
-func (c *Call) forward() (kmsg.Response, error) {
-	ctx, cancel := context.WithTimeout(c.Context, forwardTimeout)
-	defer cancel()
-	answer, err := c.API.Forward(ctx, appendForwarded(nil, c.Request))
+// Ask has the broker node answer a request, whose version is set, over the internal port;
+// this broker answers by itself. Node serves it as if it had come from a client, except
+// that the API key must be one that brokers may ask each other for (entry.peers). An error
+// that wraps quorum.ErrNotLeader means that node has not seen the request, any other that
+// it may have carried it out.
+func (a *API) Ask(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
+	if node == a.Config.NodeID {
+		return a.answer(ctx, req)
+	}
+	if a.Forward == nil {
+		return nil, fmt.Errorf("%w: this cluster has one broker: asked=%d", quorum.ErrNotLeader, node)
+	}
+	answer, err := a.Forward(ctx, node, appendForwarded(nil, req))
 	if err != nil {
 		return nil, err
 	}
-	resp := c.Request.ResponseKind()
-	resp.SetVersion(c.Version)
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
 	if err := resp.ReadFrom(answer); err != nil {
 		return nil, fmt.Errorf("answer does not decode: %w", err)
 	}
 	return resp, nil
+}
+
+// answer serves a request of a broker, which waits for what its handler replies.
+func (a *API) answer(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	e := lookup(req.Key())
+	if e == nil || !e.peers {
+		return nil, fmt.Errorf("%w: key=%d version=%d", errNotForwarded, req.Key(), req.GetVersion())
+	}
+	c := &Call{Context: ctx, API: a, Request: req, Version: req.GetVersion(), handedOn: make(chan kmsg.Response, 1)}
+	if resp := e.handle(c); resp != nil {
+		c.Reply(resp)
+	}
+	select {
+	case resp := <-c.handedOn:
+		return resp, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func appendForwarded(dst []byte, req kmsg.Request) []byte {
@@ -78,10 +111,10 @@ func parseForwarded(b []byte) (kmsg.Request, error) {
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("forwarded request: %w", err)
 	}
-	if key != keyDescribeQuorum { // the only one yet
+	e := lookup(key)
+	if e == nil || !e.peers {
 		return nil, fmt.Errorf("%w: key=%d version=%d", errNotForwarded, key, version)
 	}
-	e := lookup(key)
 	if version < e.min || version > e.max {
 		return nil, fmt.Errorf("forwarded %s: %w: version=%d", wire.KeyName(e.key), command.ErrUnknownVersion, version)
 	}
@@ -98,20 +131,15 @@ func parseForwarded(b []byte) (kmsg.Request, error) {
 	return req, nil
 }
 
-// Forwarded answers a request that another broker hands on. It is not handed on again:
-// two brokers that take each other for the leader would never come to an end.
+// Forwarded answers a request that another broker hands on.
 func (a *API) Forwarded(ctx context.Context, b []byte) ([]byte, error) {
 	req, err := parseForwarded(b)
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{Context: ctx, API: a, Request: req, Version: req.GetVersion()}
-	resp := describeQuorum
-	if leader := a.Metadata.Controller(); leader != a.Config.NodeID {
-		err := fmt.Errorf("%w: leader=%d", quorum.ErrNotLeader, leader)
-		resp = func(c *Call) kmsg.Response { return refuseQuorum(c, err) }
+	resp, err := a.answer(ctx, req)
+	if err != nil {
+		return nil, err
 	}
-	answer := resp(c)
-	answer.SetVersion(c.Version)
-	return answer.AppendTo(nil), nil
+	return resp.AppendTo(nil), nil
 }

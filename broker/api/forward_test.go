@@ -16,8 +16,13 @@ import (
 // forwarding is broker 2, of whose cluster broker 1 is the leader.
 func forwarding(t *testing.T, leader *API) *cluster {
 	c := newCluster(t, 3, "node.id=2")
-	c.api.Forward = leader.Forwarded
+	c.api.Forward = toBroker(leader)
 	return c
+}
+
+// toBroker hands everything on to one broker.
+func toBroker(a *API) func(context.Context, int32, []byte) ([]byte, error) {
+	return func(ctx context.Context, _ int32, request []byte) ([]byte, error) { return a.Forwarded(ctx, request) }
 }
 
 // TestForwarded: whichever broker is asked, the leader of the metadata answers.
@@ -32,15 +37,15 @@ func TestForwarded(t *testing.T) {
 
 	// The one that was taken for the leader is none, and does not hand it on.
 	other := newCluster(t, 3, "node.id=3")
-	other.api.Quorum, other.api.Forward = newGroup(), func(context.Context, []byte) ([]byte, error) { panic("handed on again") }
+	other.api.Quorum, other.api.Forward = newGroup(), func(context.Context, int32, []byte) ([]byte, error) { panic("handed on again") }
 	for why, x := range map[string]struct {
-		forward func(context.Context, []byte) ([]byte, error)
+		forward func(context.Context, int32, []byte) ([]byte, error)
 		want    string
 	}{
-		"not the leader": {other.api.Forwarded, "NOT_CONTROLLER"},
-		"out of reach":   {func(context.Context, []byte) ([]byte, error) { return nil, quorum.ErrNotLeader }, "NOT_CONTROLLER"},
-		"no answer":      {func(context.Context, []byte) ([]byte, error) { return nil, quorum.ErrUnknown }, "REQUEST_TIMED_OUT"},
-		"nonsense":       {func(context.Context, []byte) ([]byte, error) { return []byte{1}, nil }, "KAFKA_STORAGE_ERROR"},
+		"not the leader": {toBroker(other.api), "NOT_CONTROLLER"},
+		"out of reach":   {func(context.Context, int32, []byte) ([]byte, error) { return nil, quorum.ErrNotLeader }, "NOT_CONTROLLER"},
+		"no answer":      {func(context.Context, int32, []byte) ([]byte, error) { return nil, quorum.ErrUnknown }, "REQUEST_TIMED_OUT"},
+		"nonsense":       {func(context.Context, int32, []byte) ([]byte, error) { return []byte{1}, nil }, "KAFKA_STORAGE_ERROR"},
 	} {
 		c.api.Forward = x.forward
 		p := ask[*kmsg.DescribeQuorumResponse](c, 2, quorumRequest(metadataTopic, 0)).Topics[0].Partitions[0]

@@ -53,6 +53,8 @@ type entry struct {
 	// was committed before the request, by whichever broker, or they would refuse what a
 	// client has just made possible.
 	current bool
+	// peers: brokers may ask each other; see API.Ask.
+	peers bool
 	// answer is how many bytes, decoded and encoded, an element of the request may
 	// add to the response, where that is far more than the element itself has.
 	answer int64
@@ -99,7 +101,7 @@ func init() {
 		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, current: true, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
-		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum)},
+		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum), peers: true},
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures, current: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker, current: true},
