@@ -61,8 +61,9 @@ func (b *Broker) assemble(context.Context) error {
 		return err
 	}
 	b.replicas = &replicas{
-		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, groups: b.groups, now: b.now, logger: b.logger,
-		history: past, store: b.reads,
+		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, now: b.now, logger: b.logger,
+		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups},
+		history:      past, store: b.reads,
 		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
 	}
 	b.replicas.conf.Store(b.cfg)

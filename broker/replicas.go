@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
-	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/metadata"
@@ -29,11 +27,12 @@ type replicas struct {
 	log    *wal.Log
 	table  *partition.Table
 	engine *tiering.Engine
-	groups *group.Coordinator
-	sender *replication.Sender // nil in a cluster of one
-	isr    *isrKeeper
-	now    func() time.Time
-	logger *slog.Logger
+	// coordinators by the internal topic in which they keep their state.
+	coordinators map[string]coordinates
+	sender       *replication.Sender // nil in a cluster of one
+	isr          *isrKeeper
+	now          func() time.Time
+	logger       *slog.Logger
 
 	history *history
 	store   objstore.Store
@@ -45,6 +44,17 @@ type replicas struct {
 	names  map[metadata.ID]string    // topics that have partitions here; of the same goroutine
 
 	storeAway bool // see restore; of the same goroutine
+}
+
+// coordinates is a coordinator as the replicas know it. None of its methods blocks.
+type coordinates interface {
+	// Elected and Resigned say which partitions of its internal topic this broker leads.
+	Elected(partition, epoch int32)
+	Resigned(partition, epoch int32)
+	// TopicCreated says how many partitions its internal topic has.
+	TopicCreated(partitions int32)
+	// TopicDeleted says that a topic is gone, whichever.
+	TopicDeleted(name string, id [16]byte)
 }
 
 func (r *replicas) config() *config.Config { return r.conf.Load() }
@@ -120,8 +130,8 @@ func (r *replicas) applyTopic(image *metadata.Image, id metadata.ID) error {
 		r.logger.Warn("topic settings that this release does not know are ignored", "topic", t.Name, "keys", ignored)
 	}
 	r.topics.Store(id, &resolved)
-	if t.Name == api.OffsetsTopic {
-		r.groups.TopicCreated(t.Partitions)
+	if c := r.coordinators[t.Name]; c != nil {
+		c.TopicCreated(t.Partitions)
 	}
 	r.names[id] = t.Name
 	for i := range t.Partitions {
@@ -142,7 +152,9 @@ func (r *replicas) dropTopic(id metadata.ID) {
 	r.topics.Delete(id)
 	if name, ok := r.names[id]; ok {
 		delete(r.names, id)
-		r.groups.TopicsDeleted([]group.DeletedTopic{{Name: name, ID: id}})
+		for _, c := range r.coordinators {
+			c.TopicDeleted(name, id)
+		}
 	}
 }
 
@@ -166,8 +178,8 @@ func (r *replicas) resign(p *partition.Partition) {
 	if r.sender != nil {
 		r.sender.Resign(p.ID())
 	}
-	if p.Topic() == api.OffsetsTopic {
-		r.groups.Resigned(p.ID().Partition, p.Epoch())
+	if c := r.coordinators[p.Topic()]; c != nil {
+		c.Resigned(p.ID().Partition, p.Epoch())
 	}
 }
 
@@ -238,11 +250,11 @@ func (r *replicas) lead(image *metadata.Image, t *metadata.Topic, state *metadat
 		r.leases[p.ID()] = lease
 		p.Attach(lease)
 	}
-	if p.Topic() == api.OffsetsTopic {
+	if c := r.coordinators[p.Topic()]; c != nil {
 		if led {
-			r.groups.Resigned(p.ID().Partition, before)
+			c.Resigned(p.ID().Partition, before)
 		}
-		r.groups.Elected(p.ID().Partition, p.Epoch())
+		c.Elected(p.ID().Partition, p.Epoch())
 	}
 }
 

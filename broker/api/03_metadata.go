@@ -102,7 +102,7 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 	}
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.AuthorizedOperations = &name, noOperations
-	if !create || !a.Config.AutoCreateTopics && !internalTopic(name) {
+	if !create || !a.Config.AutoCreateTopics && !isInternal(name) {
 		rt.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		if !validTopicName(name) {
 			rt.ErrorCode = kerr.InvalidTopicException.Code
@@ -152,7 +152,7 @@ func (c *Call) describeTopicByID(image *metadata.Image, id metadata.ID) kmsg.Met
 func (c *Call) describeTopic(image *metadata.Image, t *metadata.Topic) kmsg.MetadataResponseTopic {
 	rt := kmsg.NewMetadataResponseTopic()
 	name := t.Name
-	rt.Topic, rt.TopicID, rt.IsInternal, rt.AuthorizedOperations = &name, t.ID, internalTopic(name), noOperations
+	rt.Topic, rt.TopicID, rt.IsInternal, rt.AuthorizedOperations = &name, t.ID, isInternal(name), noOperations
 	for p := range image.Partitions(t) {
 		rp := kmsg.NewMetadataResponseTopicPartition()
 		rp.Partition, rp.LeaderEpoch = p.Index, p.LeaderEpoch

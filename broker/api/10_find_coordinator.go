@@ -1,17 +1,14 @@
 package api
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/tidelinehq/tideline/broker/coordinator/group"
 )
 
-// Coordinator types of FindCoordinator.
-const coordinatorGroup = 0
-
-// findCoordinator answers FindCoordinator: the leader of the partition of
-// __consumer_offsets that a group belongs to. The topic is created on first use.
+// findCoordinator answers FindCoordinator: the leader of the partition of the internal
+// topic that a key belongs to. The topic is created on first use.
 func findCoordinator(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.FindCoordinatorRequest)
 	resp := kmsg.NewPtrFindCoordinatorResponse()
@@ -33,21 +30,16 @@ func (c *Call) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 		out.ErrorCode, out.ErrorMessage = code, &why
 		return out
 	}
-	if kind != coordinatorGroup {
-		return fail(kerr.InvalidRequest.Code, "this broker coordinates consumer groups (key type 0)")
+	it := coordinatorKind(kind)
+	if it == nil {
+		return fail(kerr.InvalidRequest.Code, "this broker has no coordinators of this type")
 	}
-	topic, err := c.API.groupTopic(c.Context)
+	b, _, err := c.API.coordinator(c.Context, it, key)
+	if errors.Is(err, errCoordinatorKey) {
+		return fail(kerr.InvalidRequest.Code, err.Error())
+	}
 	if err != nil {
 		return fail(kerr.CoordinatorNotAvailable.Code, err.Error())
-	}
-	image := c.API.Metadata.Image()
-	p, ok := image.PartitionOf(topic, group.PartitionFor(key, topic.Partitions))
-	if !ok {
-		return fail(kerr.CoordinatorNotAvailable.Code, "the group's partition does not exist yet")
-	}
-	b, ok := image.Broker(p.Leader)
-	if !ok {
-		return fail(kerr.CoordinatorNotAvailable.Code, "the group's partition has no leader")
 	}
 	host, port, ok := endpoint(b, c.Listener)
 	if !ok {

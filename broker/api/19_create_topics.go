@@ -54,7 +54,7 @@ func createTopics(c *Call) kmsg.Response {
 }
 
 func (a *API) createRequested(ctx context.Context, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*command.CreateTopic, error) {
-	if internalTopic(t.Topic) {
+	if isInternal(t.Topic) {
 		return nil, fmt.Errorf("%w: %s is created by the broker", kerr.InvalidTopicException, t.Topic)
 	}
 	n := &newTopic{name: t.Topic, partitions: t.NumPartitions, replication: t.ReplicationFactor, configs: make(map[string]string, len(t.Configs))}

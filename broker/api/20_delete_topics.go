@@ -73,7 +73,7 @@ func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
 	switch {
 	case !a.Config.DeleteTopicEnable:
 		return fmt.Errorf("%w: delete.topic.enable is false", kerr.TopicDeletionDisabled)
-	case internalTopic(t.Name):
+	case isInternal(t.Name):
 		return fmt.Errorf("%w: %s is the broker's own", kerr.InvalidTopicException, t.Name)
 	}
 	return a.Metadata.DeleteTopic(ctx, t.ID, a.now())

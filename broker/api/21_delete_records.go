@@ -52,7 +52,7 @@ func (a *API) deleteBelow(ctx context.Context, topic string, index int32, offset
 	if !leads(p) {
 		return 0, kerr.ErrorForCode(a.missing(topic, index))
 	}
-	if internalTopic(topic) {
+	if isInternal(topic) {
 		return 0, fmt.Errorf("%w: records of an internal topic cannot be deleted: topic=%s", kerr.InvalidTopicException, topic)
 	}
 	if t, ok := a.Metadata.Image().TopicByID(p.ID().Topic); ok {

@@ -60,7 +60,7 @@ func (a *API) growOnce(ctx context.Context, asked *kmsg.CreatePartitionsRequestT
 	if !ok {
 		return fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, asked.Topic)
 	}
-	if internalTopic(t.Name) {
+	if isInternal(t.Name) {
 		return fmt.Errorf("%w: the partitions of %s are fixed", kerr.InvalidTopicException, t.Name)
 	}
 	var manual [][]int32

@@ -93,7 +93,7 @@ func describePartitionsOf(image *metadata.Image, name, listener string, first, r
 		}
 		return rt, -1
 	}
-	rt.TopicID, rt.IsInternal = t.ID, internalTopic(name)
+	rt.TopicID, rt.IsInternal = t.ID, isInternal(name)
 	for i := first; i < t.Partitions; i++ {
 		if i-first == room {
 			return rt, i

@@ -25,7 +25,7 @@ func checkProduce(version int16, req *wire.ProduceRequest, topic string, records
 		return fmt.Errorf("%w: acks=%d, allowed are -1, 0 and 1", kerr.InvalidRequiredAcks, req.Acks)
 	case req.TransactionalID != nil:
 		return fmt.Errorf("%w: transactions are not supported", kerr.InvalidTxnState)
-	case internalTopic(topic):
+	case isInternal(topic):
 		return fmt.Errorf("%w: %s is the broker's own", kerr.InvalidTopicException, topic)
 	case len(records) == 0:
 		return fmt.Errorf("%w: empty record set", partition.ErrInvalidRecord)

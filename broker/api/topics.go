@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -14,12 +13,6 @@ import (
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
-
-// OffsetsTopic is the internal topic with the state of consumer groups.
-const OffsetsTopic = "__consumer_offsets"
-
-// internalTopic reports whether a topic is the broker's own.
-func internalTopic(name string) bool { return name == OffsetsTopic || name == "__transaction_state" }
 
 func validTopicName(name string) bool { return controller.ValidTopicName(name) == nil }
 
@@ -65,38 +58,13 @@ func (a *API) createTopic(ctx context.Context, t *newTopic, validateOnly bool) (
 // autoCreate creates a topic that a client asked about, with the defaults. It is
 // no error when another request was first.
 func (a *API) autoCreate(ctx context.Context, name string) error {
-	if name == OffsetsTopic {
-		_, err := a.groupTopic(ctx)
+	if it := internalNamed(name); it != nil {
+		_, err := a.internal(ctx, it)
 		return err
-	}
-	if internalTopic(name) {
-		return fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, name) // this broker has no use for it
 	}
 	_, err := a.createTopic(ctx, &newTopic{name: name, partitions: -1, replication: -1}, false)
 	if errors.Is(err, controller.ErrTopicExists) || errors.Is(err, command.TopicExists) {
 		return nil
 	}
 	return err
-}
-
-// groupTopic returns __consumer_offsets, which is created on first use.
-func (a *API) groupTopic(ctx context.Context) (*metadata.Topic, error) {
-	if t, ok := a.Metadata.Image().Topic(OffsetsTopic); ok {
-		return t, nil
-	}
-	_, err := a.createTopic(ctx, &newTopic{
-		name: OffsetsTopic, partitions: a.Config.OffsetsTopicPartitions, replication: a.Config.OffsetsTopicReplicationFactor,
-		configs: map[string]string{
-			"cleanup.policy": "compact", "compression.type": "producer",
-			"segment.bytes": strconv.Itoa(100 << 20), "retention.ms": "-1",
-		},
-	}, false)
-	if err != nil && !errors.Is(err, controller.ErrTopicExists) && !errors.Is(err, command.TopicExists) {
-		return nil, fmt.Errorf("create %s: %w", OffsetsTopic, err)
-	}
-	t, ok := a.Metadata.Image().Topic(OffsetsTopic)
-	if !ok {
-		return nil, fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, OffsetsTopic)
-	}
-	return t, nil
 }

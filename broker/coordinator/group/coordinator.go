@@ -118,21 +118,12 @@ func (c *Coordinator) Partition(group string) int32 { return PartitionFor(group,
 // settings would have made of it.
 func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partitions) }
 
-// DeletedTopic is a topic that is gone.
-type DeletedTopic struct {
-	Name string
-	ID   [16]byte
-}
-
-// TopicsDeleted removes the offsets of deleted topics from all groups here,
+// TopicDeleted removes the offsets of a deleted topic from all groups here,
 // but not those of a later topic of the same name. A partition whose leader
 // changes just then may keep them until their retention is over; they are not
 // returned for a later topic.
-func (c *Coordinator) TopicsDeleted(topics []DeletedTopic) {
-	gone := topicsDeleted{ids: make(map[string][16]byte, len(topics))}
-	for _, t := range topics {
-		gone.ids[t.Name] = t.ID
-	}
+func (c *Coordinator) TopicDeleted(name string, id [16]byte) {
+	gone := topicsDeleted{ids: map[string][16]byte{name: id}}
 	for _, p := range c.runtime.Partitions() {
 		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: gone})
 	}

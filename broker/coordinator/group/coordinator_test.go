@@ -168,7 +168,7 @@ func TestParallel(t *testing.T) {
 				ask[*kmsg.JoinGroupResponse](c, join)
 				if w == 0 && i%5 == 0 && i/5 < 40 {
 					c.Elected(int32(i/5%4), int32(1+i/5))
-					c.TopicsDeleted([]DeletedTopic{{Name: "other"}})
+					c.TopicDeleted("other", [16]byte{})
 				}
 			}
 		})

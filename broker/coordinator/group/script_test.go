@@ -165,7 +165,7 @@ func (s *script) command(t *testing.T, line string) {
 		} else {
 			delete(s.topics, a.pos[0])
 		}
-		s.co.TopicsDeleted([]DeletedTopic{{a.pos[0], was.id}})
+		s.co.TopicDeleted(a.pos[0], was.id)
 	case "tick":
 		d, err := time.ParseDuration(a.pos[0])
 		if err != nil {

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/metadata"
+	"github.com/tidelinehq/tideline/metadata/controller"
+	command "github.com/tidelinehq/tideline/metadata/record"
+)
+
+// OffsetsTopic is the internal topic with the state of groups.
+const OffsetsTopic = "__consumer_offsets"
+
+// internalTopic is a topic in which coordinators keep their state. It is created on first
+// use; a coordinator is found by what it coordinates, whose partition's leader it is.
+type internalTopic struct {
+	name string
+	// kind is the type of coordinator as FindCoordinator has it.
+	kind int8
+	// size is how many partitions and replicas the topic gets.
+	size func(*config.Config) (partitions int32, replicas int16)
+	// configs are the topic's settings.
+	configs func(*config.Config) map[string]string
+	// partition is where the state of key is; an error names what is wrong with the key.
+	partition func(key string, partitions int32) (int32, error)
+}
+
+// segmentBytes is Kafka's segment.bytes of internal topics.
+var segmentBytes = strconv.Itoa(100 << 20)
+
+// internalTopics, by the type of their coordinator.
+var internalTopics = []internalTopic{
+	{
+		name: OffsetsTopic, kind: 0,
+		size: func(c *config.Config) (int32, int16) {
+			return c.OffsetsTopicPartitions, c.OffsetsTopicReplicationFactor
+		},
+		configs: func(*config.Config) map[string]string {
+			return map[string]string{
+				"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": segmentBytes, "retention.ms": "-1",
+			}
+		},
+		partition: func(key string, n int32) (int32, error) { return group.PartitionFor(key, n), nil },
+	},
+}
+
+// coordinatorKind finds the internal topic of a type of coordinator.
+func coordinatorKind(kind int8) *internalTopic {
+	for i := range internalTopics {
+		if internalTopics[i].kind == kind {
+			return &internalTopics[i]
+		}
+	}
+	return nil
+}
+
+// internalNamed finds an internal topic by its name.
+func internalNamed(name string) *internalTopic {
+	for i := range internalTopics {
+		if internalTopics[i].name == name {
+			return &internalTopics[i]
+		}
+	}
+	return nil
+}
+
+// isInternal reports whether a topic is the broker's own.
+func isInternal(name string) bool { return internalNamed(name) != nil }
+
+// internal returns an internal topic, which is created if it is not there.
+func (a *API) internal(ctx context.Context, it *internalTopic) (*metadata.Topic, error) {
+	if t, ok := a.Metadata.Image().Topic(it.name); ok {
+		return t, nil
+	}
+	partitions, replicas := it.size(a.Config)
+	_, err := a.createTopic(ctx, &newTopic{name: it.name, partitions: partitions, replication: replicas, configs: it.configs(a.Config)}, false)
+	if err != nil && !errors.Is(err, controller.ErrTopicExists) && !errors.Is(err, command.TopicExists) {
+		return nil, fmt.Errorf("create %s: %w", it.name, err)
+	}
+	t, ok := a.Metadata.Image().Topic(it.name)
+	if !ok {
+		return nil, fmt.Errorf("%w: topic=%s", kerr.UnknownTopicOrPartition, it.name)
+	}
+	return t, nil
+}
+
+// Errors of coordinator.
+var (
+	errCoordinatorKey = errors.New("not a key of this type of coordinator")
+	errNoCoordinator  = errors.New("there is no coordinator")
+)
+
+// coordinator returns the broker that coordinates key, and which partition's leader it is.
+func (a *API) coordinator(ctx context.Context, it *internalTopic, key string) (broker *metadata.Broker, partition int32, err error) {
+	topic, err := a.internal(ctx, it)
+	if err != nil {
+		return nil, -1, fmt.Errorf("%w: %w", errNoCoordinator, err)
+	}
+	partition, err = it.partition(key, topic.Partitions)
+	if err != nil {
+		return nil, -1, fmt.Errorf("%w: %w", errCoordinatorKey, err)
+	}
+	image := a.Metadata.Image()
+	p, ok := image.PartitionOf(topic, partition)
+	if !ok {
+		return nil, partition, fmt.Errorf("%w: the partition does not exist yet: topic=%s partition=%d", errNoCoordinator, it.name, partition)
+	}
+	b, ok := image.Broker(p.Leader)
+	if !ok {
+		return nil, partition, fmt.Errorf("%w: the partition has no leader: topic=%s partition=%d", errNoCoordinator, it.name, partition)
+	}
+	return b, partition, nil
+}
