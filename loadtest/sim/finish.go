@@ -111,16 +111,20 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 	final := make(map[int64]entry)
 	order := slices.Insert(slices.DeleteFunc(slices.Clone(p.Replicas), func(b int32) bool { return b == p.Leader }), 0, p.Leader)
 	for i, node := range order {
-		at := start
+		at, last := start, "nothing was answered"
 		for at < end && ctx.Err() == nil {
 			source := fmt.Sprintf("the final read from broker=%d", node)
 			resp, err := cl.call(ctx, node, fetchRequest(s, at, -1, 500), requestTimeout)
 			if err != nil {
+				last = err.Error()
 				pause(ctx, 100*time.Millisecond)
 				continue
 			}
 			r, ok := fetched(resp, s)
 			if !ok || r.ErrorCode != 0 || len(r.RecordBatches) == 0 {
+				if ok {
+					last = fmt.Sprintf("error code=%d high watermark=%d log start=%d", r.ErrorCode, r.HighWatermark, r.LogStartOffset)
+				}
 				pause(ctx, 100*time.Millisecond)
 				continue
 			}
@@ -139,7 +143,7 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 			}
 		}
 		if at < end {
-			c.violate("availability", "%s: broker=%d gives nothing from offset=%d on: start=%d end=%d", s, node, at, start, end)
+			c.violate("availability", "%s: broker=%d gives nothing from offset=%d on: start=%d end=%d leader=%d: %s", s, node, at, start, end, p.Leader, last)
 			return end
 		}
 	}
