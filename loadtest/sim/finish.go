@@ -82,6 +82,7 @@ func (c *cluster) finish() {
 	}
 	c.verify()
 	c.budgets()
+	image = c.image()
 	c.imageSize(image)
 	var stops sync.WaitGroup
 	for _, n := range c.nodes {
@@ -110,9 +111,11 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 	tp := metadata.TopicPartition{Topic: t.ID, Partition: p.Index}
 	final := make(map[int64]entry)
 	order := slices.Insert(slices.DeleteFunc(slices.Clone(p.Replicas), func(b int32) bool { return b == p.Leader }), 0, p.Leader)
-	for i, node := range order {
-		at, last := start, "nothing was answered"
-		for at < end && ctx.Err() == nil {
+	whole := false // final is
+	for _, node := range order {
+		// A replica may be moved while it is read: then it has nothing more to say.
+		at, last, first := start, "nothing was answered", !whole
+		for at < end && ctx.Err() == nil && c.replicates(t.ID, p.Index, node) {
 			source := fmt.Sprintf("the final read from broker=%d", node)
 			resp, err := cl.call(ctx, node, fetchRequest(s, at, -1, 500), requestTimeout)
 			if err != nil {
@@ -129,7 +132,7 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 				continue
 			}
 			at, err = eachRecord(complete(r.RecordBatches), at, source, func(offset int64, e entry) {
-				if i == 0 {
+				if first {
 					final[offset] = e
 					if c.o.RaftDir == "" && !c.observer.handedOut(tp, e.epoch) {
 						c.violate("one owner", "%s offset=%d has leader epoch %d, which was never handed out", s, offset, e.epoch)
@@ -142,15 +145,26 @@ func (c *cluster) finalRead(cl *client, t *metadata.Topic, p *metadata.Partition
 				return end
 			}
 		}
-		if at < end {
+		whole = whole || at >= end
+		if at < end && c.replicates(t.ID, p.Index, node) {
 			c.violate("availability", "%s: broker=%d gives nothing from offset=%d on: start=%d end=%d leader=%d: %s", s, node, at, start, end, p.Leader, last)
 			return end
 		}
+	}
+	if !whole {
+		c.violate("availability", "%s: no replica was read to its end: %v end=%d", s, order, end)
+		return end
 	}
 	if !strings.HasPrefix(s.topic, "__") { // the keys of the broker's own topics are there many times
 		c.history.settle(s, start, end, final, c.isExact)
 	}
 	return end
+}
+
+// replicates reports whether a broker has a replica of a partition now.
+func (c *cluster) replicates(topic metadata.ID, partition, node int32) bool {
+	p, ok := c.image().Partition(topic, partition)
+	return ok && slices.Contains(p.Replicas, node)
 }
 
 // verify has a broker prove the bucket.
