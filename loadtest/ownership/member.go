@@ -2,12 +2,11 @@ package ownership
 
 import (
 	"context"
-	"errors"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidelinehq/tideline/loadtest/lifeline"
 )
 
 // Protocol is how a group agrees who owns what.
@@ -33,11 +32,11 @@ func (p Protocol) options() []kgo.Opt {
 
 // member is one of a group. It reads what it is given, and commits.
 type member struct {
-	id      int
-	client  *kgo.Client
-	network *network
-	stop    context.CancelFunc
-	done    chan struct{}
+	id     int
+	client *kgo.Client
+	line   *lifeline.Line
+	stop   context.CancelFunc
+	done   chan struct{}
 }
 
 const (
@@ -46,16 +45,16 @@ const (
 )
 
 func startMember(o *Options, j *journal, id int) (*member, error) {
-	n := &network{conns: make(map[net.Conn]struct{})}
+	line := lifeline.New()
 	note := func(k kind) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-			if list := parts[o.Topic]; len(list) > 0 && !n.cut() {
+			if list := parts[o.Topic]; len(list) > 0 && !line.IsCut() {
 				j.note(k, id, list...)
 			}
 		}
 	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(o.Brokers...), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic), kgo.Dialer(n.dial),
+		kgo.SeedBrokers(o.Brokers...), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic), kgo.Dialer(line.Dial),
 		kgo.SessionTimeout(o.Session), kgo.HeartbeatInterval(heartbeat), kgo.AutoCommitInterval(commitEvery),
 		kgo.MetadataMinAge(50 * time.Millisecond), kgo.DisableClientMetrics(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.OnPartitionsAssigned(note(take)), kgo.OnPartitionsRevoked(note(give)), kgo.OnPartitionsLost(note(lose)),
@@ -65,7 +64,7 @@ func startMember(o *Options, j *journal, id int) (*member, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{id: id, client: client, network: n, stop: cancel, done: make(chan struct{})}
+	m := &member{id: id, client: client, line: line, stop: cancel, done: make(chan struct{})}
 	go m.run(ctx)
 	return m, nil
 }
@@ -79,7 +78,7 @@ func (m *member) run(ctx context.Context) {
 
 // kill takes the network away; nobody is told.
 func (m *member) kill(j *journal) {
-	m.network.sever(func() { j.note(die, m.id) })
+	m.line.Cut(func() { j.note(die, m.id) })
 	m.leave()
 }
 
@@ -88,60 +87,4 @@ func (m *member) leave() {
 	m.stop()
 	<-m.done
 	m.client.Close()
-}
-
-// network is a member's way to the brokers.
-type network struct {
-	mu      sync.Mutex
-	severed bool
-	conns   map[net.Conn]struct{}
-}
-
-var errSevered = errors.New("the member was killed")
-
-func (n *network) cut() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.severed
-}
-
-// sever closes everything, having said so.
-func (n *network) sever(said func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.severed = true
-	said()
-	for c := range n.conns {
-		_ = c.Close() // what was on its way is lost, as it would be
-	}
-}
-
-func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, error) {
-	if n.cut() {
-		return nil, errSevered
-	}
-	dialer := net.Dialer{Timeout: time.Second}
-	c, err := dialer.DialContext(ctx, kind, address)
-	if err != nil {
-		return nil, err
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.severed {
-		return nil, errors.Join(errSevered, c.Close())
-	}
-	n.conns[c] = struct{}{}
-	return &conn{c, n}, nil
-}
-
-type conn struct {
-	net.Conn
-	network *network
-}
-
-func (c *conn) Close() error {
-	c.network.mu.Lock()
-	delete(c.network.conns, c.Conn)
-	c.network.mu.Unlock()
-	return c.Conn.Close()
 }

@@ -151,7 +151,7 @@ func (r *Run) Stop() {
 	r.stop()
 	r.done.Wait()
 	for _, m := range r.members {
-		m.network.sever(func() {}) // no need for good manners
+		m.line.Cut(nil) // no need for good manners
 		m.leave()
 	}
 	r.members = nil
