@@ -12,7 +12,7 @@ func TestCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // the test is over
+	defer listener.Close()
 	l := New()
 	c, err := l.Dial(t.Context(), "tcp", listener.Addr().String())
 	if err != nil {
@@ -22,7 +22,7 @@ func TestCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close() //nolint:errcheck // the test is over
+	defer other.Close()
 	said := false
 	l.Cut(func() { said = true })
 	if _, err := other.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
