@@ -16,9 +16,9 @@ import (
 
 const healthHelp = `Say whether anything in the cluster needs attention, and what to do about it.
 
-Status 1 when there is no controller, a broker is fenced, or a partition has no
-leader, an offline replica, fewer replicas in sync than min.insync.replicas, or
-fewer than it has.`
+Status 1 when there is no controller, fewer brokers vote on the metadata than
+could, a broker is fenced, or a partition has no leader, an offline replica, fewer
+replicas in sync than min.insync.replicas, or fewer than it has.`
 
 func (p *program) clusterHealthCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -43,6 +43,7 @@ func (p *program) clusterHealthCommand() *cobra.Command {
 // view is what the health of a cluster is judged by.
 type view struct {
 	cluster *kmsg.DescribeClusterResponse
+	voters  []int32 // of the metadata; nil when nobody could say
 	topics  kadm.TopicDetails
 	adding  map[string]map[int32][]int32 // replicas on their way, by topic and partition
 	minISR  map[string]int
@@ -58,6 +59,9 @@ func lookAt(ctx context.Context, client *kgo.Client, admin *kadm.Client) (*view,
 	v := &view{minISR: map[string]int{}, adding: map[string]map[int32][]int32{}}
 	var err error
 	if v.cluster, err = describeCluster(ctx, client); err != nil {
+		return nil, err
+	}
+	if v.voters, err = voters(ctx, client); err != nil {
 		return nil, err
 	}
 	if v.topics, err = admin.ListTopicsWithInternal(ctx); err != nil {
@@ -95,6 +99,27 @@ func lookAt(ctx context.Context, client *kgo.Client, admin *kadm.Client) (*view,
 	return v, nil
 }
 
+// voters asks who votes on the metadata. Without a controller nobody can say.
+func voters(ctx context.Context, client *kgo.Client) ([]int32, error) {
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the voters: %w", err)
+	}
+	var out []int32
+	for _, t := range resp.Topics {
+		for i := range t.Partitions {
+			for _, x := range t.Partitions[i].CurrentVoters {
+				out = append(out, x.ReplicaID)
+			}
+		}
+	}
+	return out, nil
+}
+
 // problem is one thing that needs attention.
 type problem struct {
 	What   string `json:"problem"`
@@ -117,11 +142,20 @@ func (x *problem) where() string {
 	return "cluster"
 }
 
+// fewestVoters is how many brokers vote on the metadata where there are so many.
+const fewestVoters = 3
+
 // problems finds what needs attention, the worst first.
 func (v *view) problems() []problem {
 	out := []problem{}
 	if v.cluster.ControllerID < 0 {
 		out = append(out, problem{What: "no controller", Advice: "start brokers until a majority of the voters is up"})
+	}
+	if could := min(len(v.cluster.Brokers), fewestVoters); len(v.voters) > 0 && len(v.voters) < could {
+		out = append(out, problem{
+			What: "few voters", Detail: fmt.Sprintf("%s of %d", joined(v.voters), could),
+			Advice: "a broker with a new disk votes as soon as it has the metadata; until then another loss stops all changes",
+		})
 	}
 	for i := range v.cluster.Brokers {
 		if b := &v.cluster.Brokers[i]; b.IsFenced {

@@ -15,6 +15,7 @@ import (
 func seen(change func(v *view, p *kadm.PartitionDetail)) *view {
 	v := &view{
 		cluster: &kmsg.DescribeClusterResponse{ControllerID: 1, Brokers: []kmsg.DescribeClusterResponseBroker{{NodeID: 1}, {NodeID: 2}, {NodeID: 3}}},
+		voters:  []int32{1, 2, 3},
 		adding:  map[string]map[int32][]int32{}, minISR: map[string]int{"a": 2},
 	}
 	p := kadm.PartitionDetail{Topic: "a", Leader: 1, Replicas: []int32{1, 2, 3}, ISR: []int32{1, 2, 3}}
@@ -30,6 +31,7 @@ func TestProblems(t *testing.T) {
 	}{
 		"healthy":       {func(*view, *kadm.PartitionDetail) {}, ""},
 		"no controller": {func(v *view, _ *kadm.PartitionDetail) { v.cluster.ControllerID = -1 }, "no controller@cluster"},
+		"few voters":    {func(v *view, _ *kadm.PartitionDetail) { v.voters = []int32{1, 3} }, "few voters@cluster(1,3 of 3)"},
 		"one behind":    {func(_ *view, p *kadm.PartitionDetail) { p.ISR = []int32{1, 2} }, "under-replicated@a-0(behind 3)"},
 		"two behind":    {func(_ *view, p *kadm.PartitionDetail) { p.ISR = []int32{1} }, "below min.insync.replicas@a-0(in sync 1, needed 2) under-replicated@a-0(behind 2,3)"},
 		"broker away": {func(v *view, p *kadm.PartitionDetail) {
