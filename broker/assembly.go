@@ -91,6 +91,12 @@ func groupConfig(c *config.Config) group.Config {
 	if c.GroupMaxSize > 0 {
 		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
 	}
+	cg := &g.Consumer
+	cg.SessionTimeout, cg.MinSessionTimeout, cg.MaxSessionTimeout = c.ConsumerSessionTimeout, c.ConsumerMinSessionTimeout, c.ConsumerMaxSessionTimeout
+	cg.HeartbeatInterval, cg.MinHeartbeatInterval, cg.MaxHeartbeatInterval = c.ConsumerHeartbeatInterval, c.ConsumerMinHeartbeatInterval, c.ConsumerMaxHeartbeatInterval
+	cg.MaxSize = int(min(c.ConsumerMaxSize, int32(cg.MaxSize)))
+	cg.Assignors, cg.RegexRefreshInterval = c.ConsumerAssignors, c.ConsumerRegexRefreshInterval
+	cg.Migration, _ = group.ParseMigrationPolicy(c.ConsumerMigrationPolicy)
 	g.OffsetMetadataMaxSize = int(c.OffsetMetadataMaxBytes)
 	g.OffsetsRetention, g.OffsetsRetentionCheckInterval = c.OffsetsRetention, c.OffsetsRetentionCheckInterval
 	return g

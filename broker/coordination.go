@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/coordinator"
@@ -134,18 +135,67 @@ var _ group.Topics = topicNames{}
 
 // Lookup implements group.Topics.
 func (t topicNames) Lookup(name string) (id [16]byte, partitions int32, ok bool) {
-	topic, ok := t.meta.Image().Topic(name)
+	return topicImage{t.meta.Image()}.Lookup(name)
+}
+
+// Name implements group.Topics.
+func (t topicNames) Name(id [16]byte) (string, bool) { return topicImage{t.meta.Image()}.Name(id) }
+
+// Image implements group.Topics.
+func (t topicNames) Image() group.Image { return topicImage{t.meta.Image()} }
+
+// topicImage is the topics of an image of the metadata.
+type topicImage struct{ image *metadata.Image }
+
+var _ group.Image = topicImage{}
+
+// Version implements group.Image: with the index of the image the topics may have changed.
+func (t topicImage) Version() uint64 { return t.image.Index() }
+
+// Lookup implements group.Image.
+func (t topicImage) Lookup(name string) (id [16]byte, partitions int32, ok bool) {
+	topic, ok := t.image.Topic(name)
 	if !ok {
 		return metadata.ID{}, 0, false
 	}
 	return topic.ID, topic.Partitions, true
 }
 
-// Name implements group.Topics.
-func (t topicNames) Name(id [16]byte) (string, bool) {
-	topic, ok := t.meta.Image().TopicByID(id)
+// Name implements group.Image.
+func (t topicImage) Name(id [16]byte) (string, bool) {
+	topic, ok := t.image.TopicByID(id)
 	if !ok {
 		return "", false
 	}
 	return topic.Name, true
+}
+
+// Names implements group.Image.
+func (t topicImage) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for topic := range t.image.Topics() {
+			if !yield(topic.Name) {
+				return
+			}
+		}
+	}
+}
+
+// Racks implements group.Image.
+func (t topicImage) Racks(name string, index int32) []string {
+	topic, ok := t.image.Topic(name)
+	if !ok {
+		return nil
+	}
+	p, ok := t.image.PartitionOf(topic, index)
+	if !ok {
+		return nil
+	}
+	var racks []string
+	for _, id := range p.Replicas {
+		if b, ok := t.image.Broker(id); ok && b.Rack != "" {
+			racks = append(racks, b.Rack)
+		}
+	}
+	return racks
 }

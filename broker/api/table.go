@@ -36,6 +36,8 @@ const (
 	keyUpdateFeatures              = 57
 	keyDescribeCluster             = 60
 	keyUnregisterBroker            = 64
+	keyConsumerGroupHeartbeat      = 68
+	keyConsumerGroupDescribe       = 69
 	keyDescribeTopicPartitions     = 75
 	keyAddRaftVoter                = 80
 	keyRemoveRaftVoter             = 81
@@ -105,6 +107,8 @@ func init() {
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures, current: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker, current: true},
+		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
+		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},

@@ -64,6 +64,16 @@ type Config struct {
 	GroupMaxSessionTimeout        time.Duration `key:"group.max.session.timeout.ms"`
 	GroupInitialRebalanceDelay    time.Duration `key:"group.initial.rebalance.delay.ms"`
 	GroupMaxSize                  int32         `key:"group.max.size"`
+	ConsumerSessionTimeout        time.Duration `key:"group.consumer.session.timeout.ms"`
+	ConsumerMinSessionTimeout     time.Duration `key:"group.consumer.min.session.timeout.ms"`
+	ConsumerMaxSessionTimeout     time.Duration `key:"group.consumer.max.session.timeout.ms"`
+	ConsumerHeartbeatInterval     time.Duration `key:"group.consumer.heartbeat.interval.ms"`
+	ConsumerMinHeartbeatInterval  time.Duration `key:"group.consumer.min.heartbeat.interval.ms"`
+	ConsumerMaxHeartbeatInterval  time.Duration `key:"group.consumer.max.heartbeat.interval.ms"`
+	ConsumerMaxSize               int32         `key:"group.consumer.max.size"`
+	ConsumerAssignors             []string      `key:"group.consumer.assignors"`
+	ConsumerMigrationPolicy       string        `key:"group.consumer.migration.policy"`
+	ConsumerRegexRefreshInterval  time.Duration `key:"group.consumer.regex.refresh.interval.ms"`
 
 	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
 	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`

@@ -30,6 +30,15 @@ func (c *Config) finish() Errors {
 	if c.GroupMinSessionTimeout > c.GroupMaxSessionTimeout {
 		refuse("group.min.session.timeout.ms", "it must not exceed group.max.session.timeout.ms")
 	}
+	if t := c.ConsumerSessionTimeout; t < c.ConsumerMinSessionTimeout || t > c.ConsumerMaxSessionTimeout {
+		refuse("group.consumer.session.timeout.ms", "it must not be below group.consumer.min.session.timeout.ms or above group.consumer.max.session.timeout.ms")
+	}
+	if t := c.ConsumerHeartbeatInterval; t < c.ConsumerMinHeartbeatInterval || t > c.ConsumerMaxHeartbeatInterval {
+		refuse("group.consumer.heartbeat.interval.ms", "it must not be below group.consumer.min.heartbeat.interval.ms or above group.consumer.max.heartbeat.interval.ms")
+	}
+	if c.ConsumerHeartbeatInterval >= c.ConsumerSessionTimeout {
+		refuse("group.consumer.heartbeat.interval.ms", "it must be less than group.consumer.session.timeout.ms")
+	}
 	if c.WALFileBytes > c.WALMaxBytes/4 {
 		refuse("wal.file.bytes", fmt.Sprintf("it must not exceed a quarter of wal.max.bytes=%d", c.WALMaxBytes))
 	}

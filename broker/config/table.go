@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -180,6 +181,43 @@ var groupSettings = []Setting{
 		Doc: "How long a new group waits for further members before its first rebalance."},
 	{Key: "group.max.size", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt),
 		Doc: "The members that one group may have."},
+	{Key: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt),
+		Doc: "A member of the consumer protocol that is silent for so long is out of its group. A group may have a value of its own (consumer.session.timeout.ms)."},
+	{Key: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt),
+		Doc: "The shortest session timeout that a group of the consumer protocol may have."},
+	{Key: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", Allowed: between(1, maxInt),
+		Doc: "The longest session timeout that a group of the consumer protocol may have."},
+	{Key: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt),
+		Doc: "How often members of the consumer protocol are to be heard of. A group may have a value of its own (consumer.heartbeat.interval.ms)."},
+	{Key: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt),
+		Doc: "The shortest heartbeat interval that a group of the consumer protocol may have."},
+	{Key: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", Allowed: between(1, maxInt),
+		Doc: "The longest heartbeat interval that a group of the consumer protocol may have."},
+	{Key: "group.consumer.max.size", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt),
+		Doc: "The members that one group of the consumer protocol may have, at most 10000."},
+	{Key: "group.consumer.assignors", Type: List, Default: "uniform,range", Allowed: parsed("uniform and range, separated by commas", assignorList),
+		Doc: "The assignors that members of the consumer protocol may ask for. The first is for groups whose members ask for none."},
+	{Key: "group.consumer.migration.policy", Type: String, Default: "bidirectional", Allowed: oneOf("bidirectional", "upgrade", "downgrade", "disabled"),
+		Doc: "Which way a group with members may go from one protocol to the other: to the consumer protocol when the first member of it joins (upgrade), back when the last one leaves (downgrade)."},
+	{Key: "group.consumer.regex.refresh.interval.ms", Type: Int, Default: "600000", Allowed: between(10_000, maxInt),
+		Doc: "How often subscriptions by regular expression are looked at anew. New topics are seen after ten seconds at the latest."},
+}
+
+// assignorList reads the names of assignors.
+func assignorList(text string) ([]string, error) {
+	names := splitList(text)
+	for i, name := range names {
+		if name != "uniform" && name != "range" {
+			return nil, fmt.Errorf("unknown assignor: %q", name)
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("assignor named twice: %q", name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no assignor")
+	}
+	return names, nil
 }
 
 var transactionSettings = []Setting{

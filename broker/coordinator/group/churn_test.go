@@ -88,7 +88,7 @@ func newChurn(t *testing.T, seed uint64) *churn {
 	cfg.NewMemberJoinTimeout = 30 * time.Second
 	c := &churn{rng: rand.New(rand.NewPCG(seed, 7)), owners: map[int32]map[int32]string{}}
 	c.world = newWorld(t, cfg)
-	c.topics["t"] = fakeTopic{[16]byte{1}, churnPartitions}
+	c.topics["t"] = fakeTopic{id: [16]byte{1}, partitions: churnPartitions}
 	c.onBatch = c.check
 	return c
 }

@@ -3,6 +3,9 @@ package group
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +32,15 @@ func (c clusterTopics) Name(id [16]byte) (string, bool) {
 	}
 	return "", false
 }
+
+func (c clusterTopics) Image() Image    { return c }
+func (c clusterTopics) Version() uint64 { return 1 }
+
+func (c clusterTopics) Names() iter.Seq[string] {
+	return slices.Values(slices.Sorted(maps.Keys(c.byName)))
+}
+
+func (c clusterTopics) Racks(string, int32) []string { return nil }
 
 // TestRealClient lets franz-go consume in groups that this package coordinates:
 // kfake is the rest of the cluster. Members join and leave under each way of

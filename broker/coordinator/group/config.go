@@ -2,7 +2,11 @@ package group
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/tidelinehq/tideline/broker/coordinator/group/assignor"
 )
 
 // Config is what decides about groups. The names in the comments are Kafka's keys.
@@ -35,8 +39,78 @@ type Config struct {
 	OffsetsRetentionCheckInterval time.Duration
 	// CommitTimeout: offsets.commit.timeout.ms.
 	CommitTimeout time.Duration
+	// Consumer is about groups of the consumer protocol.
+	Consumer ConsumerConfig
+	// Override is a setting of one group, by Kafka's key, in place of the broker's; nil: there are none.
+	Override func(group, key string) (value string, ok bool)
 	// TombstonesPerBatch bounds the records of one step of a deletion; the rest follows.
 	TombstonesPerBatch int
+}
+
+// ConsumerConfig is what decides about groups of the consumer protocol.
+type ConsumerConfig struct {
+	// SessionTimeout and HeartbeatInterval of a member: group.consumer.session.timeout.ms,
+	// group.consumer.heartbeat.interval.ms, and for one group the same without "group.".
+	SessionTimeout, HeartbeatInterval time.Duration
+	// MinSessionTimeout and the others bound what a group may set for itself:
+	// group.consumer.min.session.timeout.ms and so on.
+	MinSessionTimeout, MaxSessionTimeout       time.Duration
+	MinHeartbeatInterval, MaxHeartbeatInterval time.Duration
+	// MaxSize bounds the members of a group: group.consumer.max.size.
+	MaxSize int
+	// Assignors that members may ask for, the first for those that do not: group.consumer.assignors.
+	Assignors []string
+	// Migration between the classic and the consumer protocol: group.consumer.migration.policy.
+	Migration MigrationPolicy
+	// RegexRefreshInterval is how often regular expressions are looked at anew even if no
+	// topic came or went: group.consumer.regex.refresh.interval.ms.
+	RegexRefreshInterval time.Duration
+	// MaxRegexes bounds the different regular expressions of a group.
+	MaxRegexes int
+}
+
+// MigrationPolicy says which way a group with members may go from one protocol to the other.
+type MigrationPolicy struct{ Upgrade, Downgrade bool }
+
+// ParseMigrationPolicy reads Kafka's names; false if there is none of that name.
+func ParseMigrationPolicy(name string) (p MigrationPolicy, ok bool) {
+	switch strings.ToLower(name) {
+	case "bidirectional":
+		return MigrationPolicy{true, true}, true
+	case "upgrade":
+		return MigrationPolicy{Upgrade: true}, true
+	case "downgrade":
+		return MigrationPolicy{Downgrade: true}, true
+	case "disabled":
+		return MigrationPolicy{}, true
+	}
+	return p, false
+}
+
+// timeOf is a time that a group may have set for itself, in ms, within bounds.
+func (c *Config) timeOf(group, key string, value, low, high time.Duration) time.Duration {
+	if c.Override == nil {
+		return value
+	}
+	text, ok := c.Override(group, key)
+	if !ok {
+		return value
+	}
+	ms, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return value
+	}
+	return min(max(time.Duration(ms)*time.Millisecond, low), high)
+}
+
+// consumerSession is how long a member of the group may be silent.
+func (c *Config) consumerSession(group string) time.Duration {
+	return c.timeOf(group, "consumer.session.timeout.ms", c.Consumer.SessionTimeout, c.Consumer.MinSessionTimeout, c.Consumer.MaxSessionTimeout)
+}
+
+// consumerHeartbeat is how often a member of the group is to be heard of.
+func (c *Config) consumerHeartbeat(group string) time.Duration {
+	return c.timeOf(group, "consumer.heartbeat.interval.ms", c.Consumer.HeartbeatInterval, c.Consumer.MinHeartbeatInterval, c.Consumer.MaxHeartbeatInterval)
 }
 
 // Defaults are Kafka's where Kafka has the setting, except MaxSize, which has
@@ -56,6 +130,19 @@ func Defaults() Config {
 		OffsetsRetentionCheckInterval: 10 * time.Minute,
 		CommitTimeout:                 5 * time.Second,
 		TombstonesPerBatch:            1000,
+		Consumer: ConsumerConfig{
+			SessionTimeout:       45 * time.Second,
+			HeartbeatInterval:    5 * time.Second,
+			MinSessionTimeout:    45 * time.Second,
+			MaxSessionTimeout:    time.Minute,
+			MinHeartbeatInterval: 5 * time.Second,
+			MaxHeartbeatInterval: 15 * time.Second,
+			MaxSize:              10_000,
+			Assignors:            []string{assignor.NameUniform, assignor.NameRange},
+			Migration:            MigrationPolicy{Upgrade: true, Downgrade: true},
+			RegexRefreshInterval: 10 * time.Minute,
+			MaxRegexes:           100,
+		},
 	}
 }
 
@@ -75,6 +162,27 @@ func (c *Config) Validate() error {
 			c.OffsetsRetention, c.OffsetsRetentionCheckInterval, c.CommitTimeout, c.NewMemberJoinTimeout)
 	case c.TombstonesPerBatch < 1:
 		return fmt.Errorf("tombstones per batch must be at least 1, value=%d", c.TombstonesPerBatch)
+	}
+	return c.Consumer.validate()
+}
+
+func (c *ConsumerConfig) validate() error {
+	switch {
+	case c.MinSessionTimeout <= 0 || c.SessionTimeout < c.MinSessionTimeout || c.SessionTimeout > c.MaxSessionTimeout:
+		return fmt.Errorf("group.consumer.session.timeout.ms must be within its bounds, values=%v,%v,%v", c.MinSessionTimeout, c.SessionTimeout, c.MaxSessionTimeout)
+	case c.MinHeartbeatInterval <= 0 || c.HeartbeatInterval < c.MinHeartbeatInterval || c.HeartbeatInterval > c.MaxHeartbeatInterval:
+		return fmt.Errorf("group.consumer.heartbeat.interval.ms must be within its bounds, values=%v,%v,%v", c.MinHeartbeatInterval, c.HeartbeatInterval, c.MaxHeartbeatInterval)
+	case c.HeartbeatInterval >= c.SessionTimeout:
+		return fmt.Errorf("group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms, values=%v,%v", c.HeartbeatInterval, c.SessionTimeout)
+	case c.MaxSize < 1 || c.MaxRegexes < 1 || c.RegexRefreshInterval <= 0:
+		return fmt.Errorf("bounds of consumer groups must be positive: group.consumer.max.size=%d regular expressions=%d group.consumer.regex.refresh.interval.ms=%v", c.MaxSize, c.MaxRegexes, c.RegexRefreshInterval)
+	case len(c.Assignors) == 0:
+		return fmt.Errorf("group.consumer.assignors must name one at least")
+	}
+	for _, name := range c.Assignors {
+		if assignor.ByName(name) == nil {
+			return fmt.Errorf("unknown assignor in group.consumer.assignors: name=%q", name)
+		}
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type Topics interface {
 	Lookup(name string) (id [16]byte, partitions int32, ok bool)
 	// Name finds a topic by id.
 	Name(id [16]byte) (name string, ok bool)
+	// Image is all of it at this moment.
+	Image() Image
 }
 
 // Options of a Coordinator.
@@ -86,7 +88,7 @@ func New(o Options) (*Coordinator, error) {
 		Subsystem: "group_coordinator",
 		Log:       o.Log,
 		New: func(partition, _ int32) coordinator.Machine {
-			return newMachine(&c.cfg, c.metrics, o.Logger.With("topic_partition", partition), o.NewID)
+			return newMachine(&c.cfg, c.topics.Image, c.metrics, o.Logger.With("topic_partition", partition), o.NewID)
 		},
 		MaxPending: o.MaxPending, MaxBatchBytes: o.MaxBatchBytes, CommitTimeout: o.Config.CommitTimeout,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Registerer,
@@ -159,6 +161,10 @@ func (c *Coordinator) Handle(caller Caller, req kmsg.Request, reply func(kmsg.Re
 		c.describeGroups(r, reply)
 	case *kmsg.DeleteGroupsRequest:
 		c.deleteGroups(r, reply)
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		c.consumerHeartbeat(caller, r, reply)
+	case *kmsg.ConsumerGroupDescribeRequest:
+		c.describeConsumers(r, reply)
 	default:
 		return false
 	}

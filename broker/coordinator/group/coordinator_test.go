@@ -65,7 +65,7 @@ func commitRequest(group, topic string, partition int32, offset int64) *kmsg.Off
 }
 
 func newTestCoordinator(t testing.TB, log *memLog, change func(*Options)) *Coordinator {
-	o := Options{Config: Defaults(), Log: log, Topics: fakeTopics{"t": {[16]byte{1}, 1 << 20}}, Registerer: prometheus.NewRegistry()}
+	o := Options{Config: Defaults(), Log: log, Topics: fakeTopics{"t": {id: [16]byte{1}, partitions: 1 << 20}}, Registerer: prometheus.NewRegistry()}
 	o.Config.InitialRebalanceDelay = 0
 	if change != nil {
 		change(&o)
@@ -271,7 +271,7 @@ type discardLog struct{ memLog }
 func (l *discardLog) Append(_, _ int32, _ record.Batch, done func(int64, error)) { done(0, nil) }
 
 func BenchmarkCommit(b *testing.B) {
-	c, err := New(Options{Config: Defaults(), Log: &discardLog{}, Topics: fakeTopics{"t": {[16]byte{1}, 1000}}})
+	c, err := New(Options{Config: Defaults(), Log: &discardLog{}, Topics: fakeTopics{"t": {id: [16]byte{1}, partitions: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		m := newMachine(&cfg, newMetrics(nil), nil, nil)
+		m := newMachine(&cfg, fakeTopics{}.Image, newMetrics(nil), nil, nil)
 		for _, batch := range log {
 			for r, err := range batch.Records(1 << 20) {
 				if err == nil {

@@ -29,7 +29,7 @@ func (g *deleteGroup) decide(m *machine, _ time.Time) coordinator.Outcome {
 	switch {
 	case is == nil:
 		code = kerr.GroupIDNotFound.Code
-	case is.state != Empty:
+	case !is.empty():
 		code = kerr.NonEmptyGroup.Code
 	}
 	reply := []coordinator.Reply{{To: g.call, Body: deleteError(g.group, code)}}

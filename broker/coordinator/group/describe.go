@@ -33,10 +33,13 @@ func (q *describeGroup) decide(m *machine, _ time.Time) coordinator.Outcome {
 
 func (q *describeGroup) describe(g *group) *kmsg.DescribeGroupsResponseGroup {
 	r := describeError(q.group, 0)
-	if g == nil {
+	if g == nil || g.modern != nil {
 		r.State = dead
 		if q.version >= describeNotFound {
 			text := "Group " + q.group + " not found."
+			if g != nil {
+				text = "Group " + q.group + " is not a classic group."
+			}
 			r.ErrorCode, r.ErrorMessage = kerr.GroupIDNotFound.Code, &text
 		}
 		return r
@@ -57,9 +60,6 @@ func (q *describeGroup) describe(g *group) *kmsg.DescribeGroupsResponseGroup {
 	}
 	return r
 }
-
-// groupTypeClassic is the type of all groups here, for ListGroups.
-const groupTypeClassic = "classic"
 
 // listGroups reads the groups of one partition. It is answered with a listed.
 type listGroups struct {
@@ -83,11 +83,11 @@ func (l *listGroups) decide(m *machine, _ time.Time) coordinator.Outcome {
 	var out listed
 	for _, id := range m.ids() {
 		g := m.groups[id]
-		if !matchesFilter(l.states, g.state.String()) || !matchesFilter(l.types, groupTypeClassic) {
+		if !matchesFilter(l.states, g.stateName()) || !matchesFilter(l.types, g.kind().String()) {
 			continue
 		}
 		r := kmsg.NewListGroupsResponseGroup()
-		r.Group, r.ProtocolType, r.GroupState, r.GroupType = id, g.protocolType, g.state.String(), groupTypeClassic
+		r.Group, r.ProtocolType, r.GroupState, r.GroupType = id, g.protocolTypeName(), g.stateName(), g.kind().String()
 		out.groups = append(out.groups, r)
 	}
 	return coordinator.Outcome{Replies: []coordinator.Reply{{To: l.call, Body: out}}}

@@ -8,18 +8,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// draft is a decision about one group's membership in the making: a clone to
-// work on, and what is to be said and timed once it is installed.
-type draft struct {
-	m   *machine
-	id  string
-	now time.Time
-	ms  *membership
-	out coordinator.Outcome
+// decision is one about a group of any kind, in the making: what is to be said and
+// timed once it is installed.
+type decision struct {
+	m     *machine
+	id    string
+	now   time.Time
+	out   coordinator.Outcome
+	notes []note // what happened, for the log
+}
 
-	notes    []note // what happened, for the log
-	begun    bool   // a rebalance began
-	assigned bool   // a rebalance ended in an assignment
+// draft is a decision about a classic group's membership, with a clone to work on.
+type draft struct {
+	decision
+	ms       *membership
+	begun    bool // a rebalance began
+	assigned bool // a rebalance ended in an assignment
 }
 
 type note struct {
@@ -29,7 +33,7 @@ type note struct {
 
 // draft starts a decision. A group that is not there is drafted as an empty one.
 func (m *machine) draft(id string, now time.Time) *draft {
-	d := &draft{m: m, id: id, now: now}
+	d := &draft{decision: decision{m: m, id: id, now: now}}
 	if g := m.groups[id]; g != nil {
 		d.ms = g.membership.clone()
 	} else {
@@ -58,20 +62,20 @@ func (d *draft) outcome() coordinator.Outcome {
 
 // install puts a membership in place.
 func (m *machine) install(id string, ms *membership) {
-	m.change(id, func(g *group) { g.membership = ms })
+	m.change(id, func(g *group) { g.membership, g.modern = ms, nil })
 }
 
-func (d *draft) note(what string, args ...any) { d.notes = append(d.notes, note{what, args}) }
+func (d *decision) note(what string, args ...any) { d.notes = append(d.notes, note{what, args}) }
 
-func (d *draft) reply(to *coordinator.Call, body any) {
+func (d *decision) reply(to *coordinator.Call, body any) {
 	d.out.Replies = append(d.out.Replies, coordinator.Reply{To: to, Body: body})
 }
 
-func (d *draft) timer(kind uint8, name string, at time.Time) {
+func (d *decision) timer(kind uint8, name string, at time.Time) {
 	d.out.Timers = append(d.out.Timers, coordinator.Timer{Key: coordinator.TimerKey{Kind: kind, Key: d.id, Name: name}, At: at})
 }
 
-func (d *draft) cancel(kind uint8, name string) { d.timer(kind, name, time.Time{}) }
+func (d *decision) cancel(kind uint8, name string) { d.timer(kind, name, time.Time{}) }
 
 // renew gives the member a whole session from now.
 func (d *draft) renew(mb *member) { d.timer(sessionTimer, mb.id, d.now.Add(mb.sessionTimeout)) }

@@ -41,11 +41,12 @@ func (sweep) decide(m *machine, now time.Time) coordinator.Outcome {
 // A group of members keeps its offsets while it has any, and for the retention
 // after its last one left; a group of consumers gives up those of topics that it
 // no longer subscribes to, the retention after their last commit. A group that only
-// stores offsets keeps each for the retention after its last commit.
+// stores offsets keeps each for the retention after its last
+// commit, and so do groups of other kinds, but for the topics that they subscribe to.
 func (g *group) expired(cfg *Config, now time.Time, limit int) (gone []topicPartition, all bool) {
 	base := func(c *committed) time.Time { return time.UnixMilli(c.at) }
 	switch {
-	case g.protocolType == "":
+	case g.modern != nil, g.protocolType == "":
 	case g.state == Empty:
 		if !g.since.IsZero() {
 			base = func(*committed) time.Time { return g.since }
@@ -56,7 +57,7 @@ func (g *group) expired(cfg *Config, now time.Time, limit int) (gone []topicPart
 	}
 	kept := false
 	for tp, c := range g.offsets {
-		if g.state != Empty && g.subscribesTo(tp.topic) || !c.expired(base(&c), now, cfg.OffsetsRetention) {
+		if !g.empty() && g.subscribesTo(tp.topic) || !c.expired(base(&c), now, cfg.OffsetsRetention) {
 			kept = true
 			continue
 		}
@@ -70,7 +71,7 @@ func (g *group) expired(cfg *Config, now time.Time, limit int) (gone []topicPart
 	} else {
 		gone = sortedFirst(gone, len(gone))
 	}
-	return gone, !kept && g.state == Empty && len(g.pending) == 0
+	return gone, !kept && g.empty() && len(g.pending) == 0 && (g.modern == nil || g.modern.expires())
 }
 
 // expire removes what expired in one group.
@@ -91,15 +92,15 @@ func (m *machine) tombstones(id string, gone []topicPartition, all bool, counter
 	for _, tp := range gone {
 		out.Records = append(out.Records, offsetTombstone(id, tp))
 	}
-	if all {
-		out.Records = append(out.Records, groupTombstone(id))
+	if g := m.groups[id]; all && g != nil {
+		out.Records = append(out.Records, g.groupTombstones(id)...)
 	}
 	out.Again = again && !all
 	out.Apply = func() {
 		m.dropOffsets(id, gone, counter)
 		if all {
 			m.log.Info("group is removed", "group", id)
-			m.install(id, &membership{})
+			m.installModern(id, nil)
 		}
 	}
 	return out

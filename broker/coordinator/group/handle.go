@@ -78,6 +78,17 @@ func (c *Coordinator) offsetDelete(req *kmsg.OffsetDeleteRequest, reply func(kms
 	})
 }
 
+func (c *Coordinator) consumerHeartbeat(caller Caller, req *kmsg.ConsumerGroupHeartbeatRequest, reply func(kmsg.Response)) {
+	if code, text := checkConsumerHeartbeat(&c.cfg, req); code != 0 {
+		reply(consumerHeartbeatError(req.Version, code, text))
+		return
+	}
+	h := &consumerHeartbeat{req: req, caller: caller, call: callFor(reply)}
+	c.submit(req.Group, coordinator.Exclusive, h, h.call, func(err error) any {
+		return refuseConsumerHeartbeat(req.Version, err)
+	})
+}
+
 func (c *Coordinator) byName(name string) resolved {
 	id, partitions, ok := c.topics.Lookup(name)
 	if !ok {

@@ -62,6 +62,25 @@ func (c *Coordinator) describeGroups(req *kmsg.DescribeGroupsRequest, reply func
 	}
 }
 
+func (c *Coordinator) describeConsumers(req *kmsg.ConsumerGroupDescribeRequest, reply func(kmsg.Response)) {
+	g := newGather(len(req.Groups), func(parts []*kmsg.ConsumerGroupDescribeResponseGroup) {
+		resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+		resp.Version = req.Version
+		for _, p := range parts {
+			resp.Groups = append(resp.Groups, *p)
+		}
+		reply(resp)
+	})
+	for i, id := range req.Groups {
+		if id == "" {
+			g.put(i, describeConsumerError(id, kerr.InvalidGroupID.Code, ""))
+			continue
+		}
+		q := &describeConsumer{group: id, call: g.call(i)}
+		c.submit(id, coordinator.Read, q, q.call, func(err error) any { return describeConsumerError(id, errorCode(err), "") })
+	}
+}
+
 func (c *Coordinator) deleteGroups(req *kmsg.DeleteGroupsRequest, reply func(kmsg.Response)) {
 	g := newGather(len(req.Groups), func(parts []*kmsg.DeleteGroupsResponseGroup) {
 		resp := kmsg.NewPtrDeleteGroupsResponse()
@@ -117,7 +136,7 @@ func (c *Coordinator) offsetFetch(req *kmsg.OffsetFetchRequest, reply func(kmsg.
 		reply(resp)
 	})
 	for i := range groups {
-		f := &offsetFetch{group: groups[i].Group, all: groups[i].Topics == nil}
+		f := &offsetFetch{group: groups[i].Group, member: groups[i].MemberID, epoch: groups[i].MemberEpoch, all: groups[i].Topics == nil}
 		f.call = coordinator.NewCall(func(body any) {
 			part := body.(*kmsg.OffsetFetchResponseGroup)
 			if f.all {

@@ -13,6 +13,7 @@ import (
 // machine is the state of the groups of one partition.
 type machine struct {
 	cfg     *Config
+	topics  func() Image // the newest
 	metrics *metrics
 	log     *slog.Logger
 	newID   func() string // the random part of a member id
@@ -20,10 +21,11 @@ type machine struct {
 	live    bool // loaded, and counted in the metrics
 }
 
-// group is one group: its membership, replaced as a whole, and its offsets.
+// group is one group: who is in it, replaced as a whole, and its offsets.
 type group struct {
-	*membership
-	offsets offsets
+	*membership        // of a classic group; without members and generation for other kinds
+	modern      modern // of a group of another kind; nil for a classic one
+	offsets     offsets
 }
 
 // body is an event of this machine.
@@ -37,10 +39,13 @@ const (
 	joinTimer                 // the rebalance is completed with who has joined
 	syncTimer                 // who has not synced is removed
 	sweepTimer                // expired offsets are looked for; no key
+	revokeTimer               // of a modern group: a member must have given up what it was asked to
+	rejoinTimer               // of a modern group: a member of the classic protocol must have rejoined
+	resyncTimer               // of a modern group: a member of the classic protocol must have synced
 )
 
-func newMachine(cfg *Config, mx *metrics, log *slog.Logger, newID func() string) *machine {
-	return &machine{cfg: cfg, metrics: mx, log: log, newID: newID, groups: make(map[string]*group)}
+func newMachine(cfg *Config, topics func() Image, mx *metrics, log *slog.Logger, newID func() string) *machine {
+	return &machine{cfg: cfg, topics: topics, metrics: mx, log: log, newID: newID, groups: make(map[string]*group)}
 }
 
 // Decide implements coordinator.Machine.
@@ -67,8 +72,10 @@ func (m *machine) Replay(batch record.Batch, _ int64, key, value []byte) error {
 	}
 	m.change(e.group, func(g *group) {
 		switch {
+		case e.modern != nil:
+			err = g.replayModern(e.kind, *e.modern, value)
 		case e.isGroup && value != nil:
-			g.membership = e.membership
+			g.membership, g.modern = e.membership, nil
 		case e.isGroup:
 			g.membership = &membership{} // offsets that are left belong to a simple group
 		case value != nil:
@@ -77,7 +84,24 @@ func (m *machine) Replay(batch record.Batch, _ int64, key, value []byte) error {
 			delete(g.offsets, e.tp)
 		}
 	})
-	return nil
+	return err
+}
+
+// replayModern takes in a record of a modern group. One that begins while a group of
+// another kind has records left takes its place; a tombstone of an earlier kind says
+// nothing any more.
+func (g *group) replayModern(k Kind, key recordKey, value []byte) error {
+	if g.modern == nil || g.modern.kind() != k {
+		if value == nil {
+			return nil
+		}
+		g.membership, g.modern = &membership{}, newModern[k]()
+	}
+	err := g.modern.replay(key, value)
+	if g.modern.gone() {
+		g.modern = nil
+	}
+	return err
 }
 
 // change lets fn change the group, which is made if it is not there, and
@@ -91,7 +115,7 @@ func (m *machine) change(id string, fn func(*group)) {
 		m.metrics.count(g, -1)
 	}
 	fn(g)
-	if g.generation == 0 && g.protocolType == "" && len(g.members)+len(g.pending)+len(g.offsets) == 0 {
+	if g.modern == nil && g.generation == 0 && g.protocolType == "" && len(g.members)+len(g.pending)+len(g.offsets) == 0 {
 		delete(m.groups, id)
 	} else if m.live {
 		m.metrics.count(g, +1)
@@ -114,6 +138,10 @@ func (m *machine) Loaded(now time.Time) coordinator.Outcome {
 	var out coordinator.Outcome
 	for _, id := range m.ids() {
 		g := m.groups[id]
+		if g.modern != nil {
+			out.Timers = append(out.Timers, g.modern.loaded(m, id, now)...)
+			continue
+		}
 		for _, mb := range g.members {
 			out.Timers = append(out.Timers, session(id, mb.id, now.Add(mb.sessionTimeout)))
 		}
@@ -141,6 +169,8 @@ func (m *machine) Fire(key coordinator.TimerKey) (coordinator.Event, bool) {
 		ev.Body = joinTimeout{key.Key}
 	case syncTimer:
 		ev.Body = syncTimeout{key.Key}
+	case revokeTimer, rejoinTimer, resyncTimer:
+		ev.Body = modernTimeout{key}
 	default:
 		return coordinator.Event{Access: coordinator.Read, Body: sweep{}}, true
 	}

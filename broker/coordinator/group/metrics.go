@@ -3,8 +3,7 @@ package group
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	groups     *prometheus.GaugeVec // by state
-	byState    [numStates]prometheus.Gauge
+	groups     *prometheus.GaugeVec // by kind and state
 	members    prometheus.Gauge
 	offsets    prometheus.Gauge
 	rebalances prometheus.Counter
@@ -24,8 +23,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		groups: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "tideline", Subsystem: "group_coordinator", Name: "groups", Help: "Groups, by state.",
-		}, []string{"state"}),
+			Namespace: "tideline", Subsystem: "group_coordinator", Name: "groups", Help: "Groups, by type and state.",
+		}, []string{"type", "state"}),
 		members:    gauge("members", "Members of all groups."),
 		offsets:    gauge("offsets", "Committed offsets of all groups."),
 		rebalances: counter("rebalances_total", "Rebalances begun."),
@@ -38,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"api"}),
 	}
 	for s := range numStates {
-		m.byState[s] = m.groups.WithLabelValues(s.String())
+		m.groups.WithLabelValues(Classic.String(), s.String())
 	}
 	if reg != nil {
 		reg.MustRegister(m.groups, m.members, m.offsets, m.rebalances, m.completed, m.commits, m.expired, m.deleted, m.requests)
@@ -48,7 +47,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 // count adds a group to the gauges, or with -1 takes it out.
 func (m *metrics) count(g *group, sign float64) {
-	m.byState[g.state].Add(sign)
-	m.members.Add(sign * float64(len(g.members)))
+	m.groups.WithLabelValues(g.kind().String(), g.stateName()).Add(sign)
+	m.members.Add(sign * float64(g.memberCount()))
 	m.offsets.Add(sign * float64(len(g.offsets)))
 }

@@ -76,6 +76,10 @@ func (c *offsetCommit) respond(fn func(resolved, *kmsg.OffsetCommitRequestTopicP
 func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 	var out coordinator.Outcome
 	code, mb := c.check(m)
+	var each func([16]byte, int32) int16
+	if g := m.groups[c.req.Group]; g != nil && g.modern != nil {
+		each, code = g.modern.checkCommit(commitCheck{c.req.MemberID, c.req.InstanceID, c.req.Generation, c.req.Version, false})
+	}
 	if code != 0 {
 		out.Replies = []coordinator.Reply{{To: c.call, Body: c.refuse(code)}}
 		return out
@@ -96,6 +100,11 @@ func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 		metadata := deref(p.Metadata)
 		if utf16Len(metadata) > m.cfg.OffsetMetadataMaxSize {
 			return kerr.OffsetMetadataTooLarge.Code
+		}
+		if each != nil {
+			if code := each(t.id, p.Partition); code != 0 {
+				return code
+			}
 		}
 		ch := change{topicPartition{t.name, p.Partition}, committed{
 			offset: p.Offset, leaderEpoch: -1, metadata: metadata, at: now.UnixMilli(), expires: expires,
@@ -136,6 +145,9 @@ func (c *offsetCommit) check(m *machine) (int16, *member) {
 			return kerr.CoordinatorNotAvailable.Code, nil
 		}
 		return 0, nil // a simple group comes to be
+	}
+	if g.modern != nil {
+		return 0, nil // its kind decides
 	}
 	if req.Generation < 0 && g.state == Empty {
 		return 0, nil // an administrator, or a consumer without group management

@@ -30,6 +30,9 @@ func (o *offsetDelete) decide(m *machine, _ time.Time) coordinator.Outcome {
 	case g == nil:
 		resp.ErrorCode = kerr.GroupIDNotFound.Code
 		return out
+	case g.modern != nil && g.modern.checkOffsetDelete() != 0:
+		resp.ErrorCode = g.modern.checkOffsetDelete()
+		return out
 	case g.state != Empty && g.protocolType != protocolTypeConsumer:
 		// What the members use cannot be told, so nothing may go.
 		resp.ErrorCode = kerr.NonEmptyGroup.Code

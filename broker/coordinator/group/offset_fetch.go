@@ -19,6 +19,8 @@ const (
 // in which TopicID is that of the topic that was committed for, where that is known.
 type offsetFetch struct {
 	group  string
+	member *string // nil: not a member's
+	epoch  int32
 	topics []fetchTopic
 	all    bool
 	call   *coordinator.Call
@@ -53,6 +55,11 @@ func (c *committed) response(partition int32) kmsg.OffsetFetchResponseGroupTopic
 func (f *offsetFetch) decide(m *machine, _ time.Time) coordinator.Outcome {
 	var known offsets
 	if g := m.groups[f.group]; g != nil {
+		if g.modern != nil {
+			if code := g.modern.checkFetch(f.member, f.epoch); code != 0 {
+				return coordinator.Outcome{Replies: []coordinator.Reply{{To: f.call, Body: fetchError(f.group, code)}}}
+			}
+		}
 		known = g.offsets
 	}
 	resp := fetchError(f.group, 0)

@@ -154,10 +154,12 @@ type sessionExpired struct{ group, member string }
 
 func (t sessionExpired) decide(m *machine, now time.Time) coordinator.Outcome {
 	g := m.groups[t.group]
-	if g == nil {
+	switch {
+	case g == nil:
 		return coordinator.Outcome{}
-	}
-	if g.isPending(t.member) {
+	case g.modern != nil:
+		return g.modern.timeout(m, coordinator.TimerKey{Kind: sessionTimer, Key: t.group, Name: t.member}, now)
+	case g.isPending(t.member):
 		d := m.draft(t.group, now)
 		d.ms.removePending(t.member)
 		d.lost()

@@ -75,9 +75,12 @@ func groupTombstone(group string) coordinator.Record {
 	return coordinator.Record{Key: groupKey(group)}
 }
 
-// entry is a decoded record: an offset or a group, or the tombstone of one.
+// entry is a decoded record: an offset, a classic group or a part of a modern one, or
+// the tombstone of one.
 type entry struct {
 	group      string
+	kind       Kind       // of a modern group
+	modern     *recordKey // of a modern group, whose value is decoded by its kind
 	tp         topicPartition
 	offset     *committed
 	membership *membership
@@ -122,7 +125,12 @@ func decode(key, value []byte) (entry, error) {
 		e.membership = ms
 		return e, nil
 	default:
-		return e, fmt.Errorf("unknown record kind, key version=%d", version)
+		k, kind, err := decodeKey(key)
+		if err != nil {
+			return e, err
+		}
+		e.group, e.kind, e.modern = k.group, kind, &k
+		return e, nil
 	}
 }
 

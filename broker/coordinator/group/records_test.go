@@ -161,16 +161,24 @@ func FuzzReplay(f *testing.F) {
 	}
 	b := batch.Build()
 	f.Fuzz(func(t *testing.T, key, value []byte) {
-		m := newMachine(&cfg, newMetrics(nil), slog.New(slog.DiscardHandler), nil)
+		topics := fakeTopics{}
+		m := newMachine(&cfg, topics.Image, newMetrics(nil), slog.New(slog.DiscardHandler), nil)
 		if m.Replay(b, 0, key, value) != nil {
 			return
 		}
-		again := newMachine(&cfg, newMetrics(nil), slog.New(slog.DiscardHandler), nil)
+		again := newMachine(&cfg, topics.Image, newMetrics(nil), slog.New(slog.DiscardHandler), nil)
 		for id, g := range m.groups {
 			if g.membership.durable != nil {
 				r := groupRecord(id, g.membership)
 				if err := again.Replay(b, 0, r.Key, r.Value); err != nil {
 					t.Fatalf("own record: %v", err)
+				}
+			}
+			if g.modern != nil {
+				for _, r := range g.modern.records(id) {
+					if err := again.Replay(b, 0, r.Key, r.Value); err != nil {
+						t.Fatalf("own record: %v", err)
+					}
 				}
 			}
 			for tp, c := range g.offsets {

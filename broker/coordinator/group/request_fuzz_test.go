@@ -41,7 +41,7 @@ func FuzzRequest(f *testing.F) {
 		cfg := Defaults()
 		cfg.InitialRebalanceDelay = 0
 		w := newWorld(t, cfg)
-		w.topics["t"] = fakeTopic{[16]byte{1}, 4}
+		w.topics["t"] = fakeTopic{id: [16]byte{1}, partitions: 4}
 		handle := func(req kmsg.Request, answered *int) bool {
 			return w.co.Handle(Caller{ClientID: "c"}, req, func(resp kmsg.Response) {
 				*answered++

@@ -120,7 +120,7 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "commit":
 		r := kmsg.NewPtrOffsetCommitRequest()
 		version(r, 9)
-		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.str("member", ""), a.opt("instance"), int32(a.num("generation", -1))
+		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.str("member", ""), a.opt("instance"), int32(a.num("generation", a.num("at", -1)))
 		if d := a.dur("retention", 0); d > 0 {
 			r.RetentionTimeMillis = d.Milliseconds()
 		}
@@ -142,7 +142,7 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 		r.RequireStable = a.num("stable", 0) != 0
 		for _, id := range strings.Split(group, ",") {
 			g := kmsg.NewOffsetFetchRequestGroup()
-			g.Group = id
+			g.Group, g.MemberID, g.MemberEpoch = id, a.opt("member"), int32(a.num("at", -1))
 			for _, o := range parseOffsets(t, a.pos) {
 				gt := kmsg.NewOffsetFetchRequestGroupTopic()
 				gt.Topic, gt.TopicID, gt.Partitions = o.topic, topics[o.topic].id, []int32{o.partition}
@@ -184,6 +184,10 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 		version(r, 2)
 		r.Groups = a.pos
 		return r
+	}
+	if req := buildConsumerRequest(t, name, a, topics); req != nil {
+		version(req, 1)
+		return req
 	}
 	t.Fatalf("unknown command %q", name)
 	return nil
@@ -280,7 +284,7 @@ func describeResponse(resp kmsg.Response) string {
 			add("%s:%s", g.Group, errorName(g.ErrorCode))
 		}
 	default:
-		add("%T", resp)
+		describeConsumerResponse(resp, add)
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -157,7 +157,7 @@ func (s *script) command(t *testing.T, line string) {
 		s.start(a)
 	case "topic":
 		id := [16]byte{15: byte(a.num("id", int64(len(s.topics)+1)))}
-		s.topics[a.pos[0]] = fakeTopic{id, int32(a.num("partitions", 4))}
+		s.topics[a.pos[0]] = fakeTopic{id, int32(a.num("partitions", 4)), a.list("racks")}
 	case "drop-topic":
 		was := s.topics[a.pos[0]]
 		if id := a.num("id", -1); id >= 0 {
@@ -241,6 +241,13 @@ func (s *script) start(a args) {
 	cfg.OffsetsRetention = a.dur("retention", time.Hour)
 	cfg.OffsetMetadataMaxSize = int(a.num("max-metadata", 20))
 	cfg.TombstonesPerBatch = int(a.num("tombstones", 100))
+	cfg.Consumer.MaxSize = int(a.num("consumer-max-size", 100))
+	cfg.Consumer.MaxRegexes = int(a.num("max-regexes", 100))
+	policy, ok := ParseMigrationPolicy(a.str("migration", "bidirectional"))
+	if !ok {
+		a.t.Fatalf("%s: no such policy", a.line)
+	}
+	cfg.Consumer.Migration = policy
 	s.world = newWorld(a.t, cfg)
 	s.onBatch = s.logged
 }
@@ -256,6 +263,8 @@ func (s *script) logged(b record.Batch) {
 			s.t.Fatal(err)
 		}
 		switch {
+		case e.modern != nil:
+			s.printf("log %d %s", r.Offset, s.modernRecord(*e.modern, r.Value))
 		case e.isGroup && r.Value == nil:
 			s.printf("log %d group %s removed", r.Offset, e.group)
 		case e.isGroup:
@@ -301,7 +310,11 @@ func (ms *membership) String() string {
 func (s *script) state() {
 	for _, id := range s.machine.ids() {
 		g := s.machine.groups[id]
-		s.printf("group %s %s", id, g.membership)
+		if c, ok := g.modern.(*consumerGroup); ok {
+			s.consumerState(id, c)
+		} else {
+			s.printf("group %s %s", id, g.membership)
+		}
 		for _, tp := range g.offsets.sorted() {
 			c := g.offsets[tp]
 			s.printf("  %s/%d = %d epoch=%d %q", tp.topic, tp.partition, c.offset, c.leaderEpoch, c.metadata)

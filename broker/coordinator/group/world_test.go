@@ -36,6 +36,7 @@ type fakeTopics map[string]fakeTopic
 type fakeTopic struct {
 	id         [16]byte
 	partitions int32
+	racks      []string // of the partitions, in turn
 }
 
 func (f fakeTopics) Lookup(name string) ([16]byte, int32, bool) {
@@ -71,7 +72,7 @@ func (w *world) options() coordinator.Options {
 
 // load starts a new leader from the log.
 func (w *world) load(now time.Time) {
-	w.machine = newMachine(&w.co.cfg, w.co.metrics, slog.New(slog.DiscardHandler), w.newID)
+	w.machine = newMachine(&w.co.cfg, w.topics.Image, w.co.metrics, slog.New(slog.DiscardHandler), w.newID)
 	var err error
 	if w.step, err = coordinator.NewStepped(w.options(), w.machine, now, w.log); err != nil {
 		w.t.Fatalf("load: %v", err)
@@ -171,6 +172,11 @@ func (m *machine) durable() map[string]string {
 		if g.membership.durable != nil {
 			text = string(groupRecord(id, g.membership.durable).Value)
 		}
+		if g.modern != nil {
+			for _, r := range g.modern.records(id) {
+				text += fmt.Sprintf("%x=%x\n", r.Key, r.Value)
+			}
+		}
 		for _, tp := range g.offsets.sorted() {
 			text += fmt.Sprintf("%v=%+v\n", tp, g.offsets[tp])
 		}
@@ -184,7 +190,7 @@ func (m *machine) durable() map[string]string {
 // checkReplay replays the log and compares what comes of it with the state.
 func (w *world) checkReplay() {
 	w.t.Helper()
-	again := newMachine(&w.co.cfg, newMetrics(nil), slog.New(slog.DiscardHandler), w.newID)
+	again := newMachine(&w.co.cfg, w.topics.Image, newMetrics(nil), slog.New(slog.DiscardHandler), w.newID)
 	for _, b := range w.log {
 		for r, err := range b.Records(1 << 24) {
 			if err == nil {
@@ -213,6 +219,10 @@ func (w *world) checkGroups() {
 	for id, g := range w.machine.groups {
 		if !slices.IsSortedFunc(g.members, func(a, b *member) int { return cmpString(a.id, b.id) }) || !slices.IsSorted(g.pending) {
 			w.t.Fatalf("group %q is out of order", id)
+		}
+		if c, ok := g.modern.(*consumerGroup); ok {
+			w.checkConsumerGroup(id, c)
+			continue
 		}
 		if (g.state == Empty) != (len(g.members) == 0) && g.state != PreparingRebalance {
 			w.t.Fatalf("group %q is %v with %d members", id, g.state, len(g.members))
