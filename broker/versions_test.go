@@ -110,6 +110,11 @@ func example(req kmsg.Request, id [16]byte) {
 		r.Group, r.MemberID = group, "m"
 	case *kmsg.DescribeGroupsRequest:
 		r.Groups = []string{group, "nix"}
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		r.Group, r.MemberID, r.RebalanceTimeoutMillis = "consumer", "m"+string(rune('a'+version)), 60_000
+		r.SubscribedTopicNames, r.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	case *kmsg.ConsumerGroupDescribeRequest:
+		r.Groups = []string{"consumer", "nix"}
 	case *kmsg.ApiVersionsRequest:
 		r.ClientSoftwareName, r.ClientSoftwareVersion = "test", "1"
 	case *kmsg.CreateTopicsRequest:

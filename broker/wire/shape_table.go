@@ -276,6 +276,25 @@ var schemas = []schema{
 	{key: 64, min: 0, max: 0, fields: []field{ // UnregisterBroker
 		i32("broker_id"),
 	}},
+	{key: 68, min: 0, max: 1, fields: []field{ // ConsumerGroupHeartbeat
+		chars("group_id"),
+		chars("member_id"),
+		i32("member_epoch"),
+		chars("instance_id").null(0),
+		chars("rack_id").null(0),
+		i32("rebalance_timeout_ms"),
+		listOf(chars("subscribed_topic_names")).null(0),
+		chars("subscribed_topic_regex").from(1).null(1),
+		chars("server_assignor").null(0),
+		arrayOf("topic_partitions",
+			guid("topic_id"),
+			listOf(i32("partitions")),
+		).null(0),
+	}},
+	{key: 69, min: 0, max: 1, fields: []field{ // ConsumerGroupDescribe
+		listOf(chars("group_ids")),
+		boolean("include_authorized_operations"),
+	}},
 	{key: 75, min: 0, max: 0, fields: []field{ // DescribeTopicPartitions
 		arrayOf("topics",
 			chars("name"),
