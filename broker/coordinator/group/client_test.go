@@ -50,12 +50,15 @@ func TestRealClient(t *testing.T) {
 		name     string
 		balancer kgo.GroupBalancer
 		static   bool
+		modern   bool // by the consumer protocol
 	}{
-		{"range", kgo.RangeBalancer(), false},
-		{"cooperative-sticky", kgo.CooperativeStickyBalancer(), false},
-		{"static", kgo.CooperativeStickyBalancer(), true},
+		{"range", kgo.RangeBalancer(), false, false},
+		{"cooperative-sticky", kgo.CooperativeStickyBalancer(), false, false},
+		{"static", kgo.CooperativeStickyBalancer(), true, false},
+		{"consumer range", kgo.RangeBalancer(), false, true},
+		{"consumer uniform", kgo.StickyBalancer(), false, true},
 	} {
-		t.Run(tt.name, func(t *testing.T) { consumeInGroup(t, tt.balancer, tt.static) })
+		t.Run(tt.name, func(t *testing.T) { consumeInGroup(t, tt.balancer, tt.static, tt.modern) })
 	}
 }
 
@@ -65,7 +68,7 @@ const (
 	clientRecords    = 400
 )
 
-func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static bool) {
+func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static, modern bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(clientPartitions, clientTopic))
@@ -85,6 +88,7 @@ func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static bool) {
 	}
 	cfg := Defaults()
 	cfg.InitialRebalanceDelay = 0
+	cfg.Consumer.MinHeartbeatInterval, cfg.Consumer.HeartbeatInterval = 100*time.Millisecond, 100*time.Millisecond
 	co, err := New(Options{Config: cfg, Log: newMemLog(), Topics: clusterTopics{topics}})
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +119,9 @@ func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static bool) {
 		}
 		if static {
 			opts = append(opts, kgo.InstanceID(fmt.Sprintf("instance%d", i)))
+		}
+		if modern {
+			opts = append(opts, kgo.ServerSideBalancer())
 		}
 		cl, err := kgo.NewClient(opts...)
 		if err != nil {
@@ -194,18 +201,34 @@ func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static bool) {
 	if again > 0 {
 		t.Errorf("%d records were consumed twice", again)
 	}
-	described, err := adm.DescribeGroups(ctx, "shop")
+	want := 0
+	if static {
+		want = 3
+	}
+	if members, state := groupMembers(ctx, t, adm, modern); members != want {
+		t.Errorf("%d members are left: %v", members, state)
+	}
+}
+
+// groupMembers asks how many members the group has.
+func groupMembers(ctx context.Context, t *testing.T, adm *kadm.Client, modern bool) (int, string) {
+	if !modern {
+		described, err := adm.DescribeGroups(ctx, "shop")
+		if err != nil || described["shop"].Err != nil {
+			t.Fatal(err, described["shop"].Err)
+		}
+		return len(described["shop"].Members), described["shop"].State
+	}
+	described, err := adm.DescribeConsumerGroups(ctx, "shop")
 	if err != nil || described["shop"].Err != nil {
 		t.Fatal(err, described["shop"].Err)
 	}
-	if members := len(described["shop"].Members); static && members != 3 || !static && members != 0 {
-		t.Errorf("%d members are left: %v", members, described["shop"].State)
-	}
+	return len(described["shop"].Members), described["shop"].State
 }
 
 // takeOver answers kfake's group requests from the coordinator.
 func takeOver(cluster *kfake.Cluster, co *Coordinator) {
-	for _, key := range []kmsg.Key{kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.OffsetDelete} {
+	for _, key := range []kmsg.Key{kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.OffsetDelete, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe} {
 		cluster.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
 			ch := make(chan kmsg.Response, 1)
