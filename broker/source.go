@@ -51,10 +51,18 @@ func (s *source) Read(_ context.Context, from, limit int64, maxBytes int) (tieri
 }
 
 func (s *source) Snapshot(_ context.Context, from, end int64) (tiering.Snapshot, error) {
-	epochs, producers := s.p.Snapshot(from, end)
-	out := tiering.Snapshot{ProducerState: producers}
-	for _, e := range epochs {
+	snap, err := s.p.Snapshot(from, end)
+	if err != nil {
+		return tiering.Snapshot{}, err
+	}
+	out := tiering.Snapshot{ProducerState: snap.Producers, StableOffset: snap.Stable}
+	for _, e := range snap.Epochs {
 		out.Epochs = append(out.Epochs, segment.EpochStart(e))
+	}
+	for _, t := range snap.Aborted {
+		out.Aborted = append(out.Aborted, segment.AbortedTxn{
+			ProducerID: t.ProducerID, FirstOffset: t.FirstOffset, LastOffset: t.LastOffset, LastStableOffset: t.LastStable,
+		})
 	}
 	return out, nil
 }

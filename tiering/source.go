@@ -44,8 +44,9 @@ type SourceChunk struct {
 // Snapshot is what a section holds beside its batches.
 type Snapshot struct {
 	Epochs        []segment.EpochStart // leader epochs that apply to the range, oldest first
-	Aborted       []segment.AbortedTxn // transactions whose abort marker lies in the range, by LastOffset
+	Aborted       []segment.AbortedTxn // aborted transactions that overlap the range, as far as they are decided, by LastOffset
 	ProducerState []byte               // at the end of the range
+	StableOffset  int64                // last stable offset: all that began below it is decided, and in Aborted if it was aborted
 }
 
 // Settings are the settings of a topic that tiering follows.

@@ -255,7 +255,7 @@ func (e *Engine) writeSection(ctx context.Context, w *segment.Writer, it *upload
 	if err != nil {
 		return true, err
 	}
-	seg, err := w.End(segment.SectionEnd{Epochs: snap.Epochs, Aborted: snap.Aborted, ProducerState: snap.ProducerState})
+	seg, err := w.End(segment.SectionEnd{Epochs: snap.Epochs, Aborted: snap.Aborted, ProducerState: snap.ProducerState, StableOffset: snap.StableOffset})
 	if err != nil {
 		return true, err
 	}

@@ -139,6 +139,7 @@ func (p *Partition) settle() *Append {
 	if tiered := p.tiered.Load(); high <= tiered {
 		p.acks.pending.advance(tiered) // a follower may hear of it before the high watermark gets there
 	}
+	p.stabilize(bytes)
 	if p.acks.uploader != nil {
 		p.acks.uploader.Advanced(int64(bytes))
 	}
@@ -247,11 +248,12 @@ func (p *Partition) Watch(w Waiter) int64 {
 	return p.highWater.Load()
 }
 
-// Unwatch ends Watch.
+// Unwatch ends Watch and WatchStable.
 func (p *Partition) Unwatch(w Waiter) {
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	delete(p.acks.waiters, w)
+	delete(p.acks.committed, w)
 }
 
 // wakeWaiters tells all waiters that the partition has stopped, or is led by
@@ -260,13 +262,16 @@ func (p *Partition) wakeWaiters() {
 	for w := range p.acks.waiters {
 		w.Advanced(p, -1)
 	}
+	for w := range p.acks.committed {
+		w.Advanced(p, -1)
+	}
 }
 
 // Waiters returns how many wait for records.
 func (p *Partition) Waiters() int {
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	return len(p.acks.waiters)
+	return len(p.acks.waiters) + len(p.acks.committed)
 }
 
 // highWatermarkWait wakes AwaitHighWatermark.

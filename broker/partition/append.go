@@ -55,6 +55,8 @@ type Append struct {
 	// Alone says that the records need be durable on this broker only (acks 0 and 1,
 	// and what a follower takes).
 	Alone bool
+	// Guard is that of a transactional batch; see VerificationGuard.
+	Guard Guard
 	// Index is the owner's to use: which of its appends this is.
 	Index int
 	// BaseOffset is the offset of the first record.
@@ -89,17 +91,46 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 	if !p.Leads() {
 		return ErrStopped
 	}
-	if first := record.Batch(records); first.ProducerID() >= 0 && !first.Control() {
-		duplicate, err := p.producers.check(first)
-		if err != nil {
-			return err
+	duplicate, err := p.checkProducers(records, a.Guard, origin)
+	if err != nil {
+		return err
+	}
+	if duplicate != nil {
+		a.BaseOffset, a.end, a.Duplicate, a.bytes = duplicate.baseOffset, duplicate.lastOffset+1, true, 0
+		p.await(a)
+		return nil
+	}
+	return p.lay(a, records, now)
+}
+
+// checkProducers decides about the batches as far as their producers go.
+func (p *Partition) checkProducers(records []byte, g Guard, origin Origin) (*batchMeta, error) {
+	if first := record.Batch(records); origin == FromClient {
+		if first.ProducerID() < 0 {
+			return nil, nil
 		}
-		if duplicate != nil {
-			a.BaseOffset, a.end, a.Duplicate, a.bytes = duplicate.baseOffset, duplicate.lastOffset+1, true, 0
-			p.await(a)
-			return nil
+		return p.producers.check(first, g)
+	}
+	for b, err := range record.All(records) {
+		if err != nil {
+			return nil, err
+		}
+		if b.ProducerID() < 0 {
+			continue
+		}
+		if b.Control() {
+			return nil, fmt.Errorf("%w: control batch", ErrInvalidRecord)
+		}
+		if err := p.producers.checkTransaction(b, p.producers.entries[b.ProducerID()], g); err != nil {
+			return nil, err
 		}
 	}
+	return nil, nil
+}
+
+// lay gives the batches their offsets and hands them to the write-ahead log. The caller
+// holds the mutex, and has found nothing against them.
+func (p *Partition) lay(a *Append, records []byte, now int64) error {
 	a.BaseOffset = p.end.Load()
 	end, err := p.patch(records, a.AppendTime)
 	if err != nil {
@@ -107,6 +138,7 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 	}
 	a.end = end
 	a.wal = wal.Append{Batches: records, Done: a}
+	transactional := p.hold(records)
 	err = p.admit(a)
 	if err == nil {
 		if err = p.log.Append(&a.wal); err != nil {
@@ -114,11 +146,17 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 		}
 	}
 	if err != nil {
+		if transactional {
+			p.release()
+		}
 		unpatch(records) // the caller may try the same bytes again
 		return fmt.Errorf("append topic=%s partition=%d: %w", p.topic, p.id.Partition, err)
 	}
 	p.end.Store(end)
 	p.remember(records, now)
+	if transactional {
+		p.release()
+	}
 	return nil
 }
 
@@ -251,7 +289,11 @@ func (p *Partition) remember(records []byte, now int64) {
 		if err != nil {
 			panic(fmt.Sprintf("partition: batch that was patched does not parse: %v", err))
 		}
-		p.producers.update(b, now)
+		m, err := parseMarker(b)
+		if err != nil {
+			panic(fmt.Sprintf("partition: control batch that was checked does not parse: %v", err))
+		}
+		p.update(b, m, now)
 		p.epochs = p.epochs.note(b.LeaderEpoch(), b.BaseOffset())
 		rest = after
 	}

@@ -58,6 +58,9 @@ func (p *Partition) Describe(epoch int32) (History, error) {
 		return History{}, err
 	}
 	es := p.epochs
+	if p.forgetful {
+		es = nil // none of the leader's epochs: the replica starts over
+	}
 	if len(es) > maxEpochs {
 		es = es[len(es)-maxEpochs:]
 	}
@@ -78,6 +81,10 @@ func (p *Partition) Cut(epoch int32, to, leaderHW int64, done func(end int64, er
 	if err := p.overtaken(to); err != nil {
 		return err
 	}
+	if floor := p.producers.ended.floor; to < floor {
+		p.forgetful = true
+		return fmt.Errorf("%w: cut to=%d: the transactions that were open there are not known any more, from=%d", ErrOffsetOutOfRange, to, floor)
+	}
 	p.cut(to, leaderHW)
 	p.log.Truncate(to, p.encodeState(), func(err error) { p.cutDone(to, err, done) })
 	return nil
@@ -95,8 +102,7 @@ func (p *Partition) overtaken(to int64) error {
 // cut forgets what describes offsets at and above to. The high watermark stands until
 // cutDone. The caller holds the mutex.
 func (p *Partition) cut(to, leaderHW int64) {
-	p.epochs = p.epochs.truncateEnd(to)
-	p.producers.truncate(to)
+	p.truncate(to)
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.acks.cuts++
@@ -105,9 +111,11 @@ func (p *Partition) cut(to, leaderHW int64) {
 	if to < p.highWater.Load() {
 		// Only after an unclean election.
 		p.logger.Warn("records that were committed are not in the new leader's log", "topic", p.topic, "partition", p.id.Partition, "from", to, "to", p.highWater.Load())
+		p.stable.Store(min(p.stable.Load(), to)) // first: it is never seen above the high watermark
 		p.highWater.Store(to)
 	}
 	p.end.Store(to)
+	p.resettle()
 }
 
 // cutDone ends a cut, on the write-ahead log's goroutine.
@@ -128,7 +136,7 @@ func (p *Partition) cutDone(to int64, err error, done func(int64, error)) {
 // state, as StateAt of the leader gave it. done is told when that is durable; it must
 // not block.
 func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done func(end int64, err error)) error {
-	es, ps, _, err := decodeState(state)
+	s, err := decodeState(state)
 	if err != nil {
 		return err
 	}
@@ -140,8 +148,8 @@ func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done 
 	if err := p.overtaken(at); err != nil {
 		return err
 	}
-	p.lost = false
-	p.epochs, p.producers = es, ps
+	p.lost, p.forgetful = false, false
+	p.epochs, p.producers = s.epochs, s.producers
 	p.beginAt(at, leaderHW, done)
 	return nil
 }
@@ -153,9 +161,13 @@ func (p *Partition) beginAt(at, leaderHW int64, done func(end int64, err error))
 	p.acks.cuts++
 	p.acks.marks = p.acks.marks[:0]
 	p.acks.leaderHW = leaderHW
+	p.stable.Store(min(p.stable.Load(), at))
 	p.highWater.Store(at) // of what is committed above, nothing is here any more
 	p.logStart.Store(min(p.wantStart.Load(), at))
 	p.end.Store(at)
+	p.producers.ended = decisions{floor: at}
+	p.aborted.reset(at, nil)
+	p.resettle()
 	p.acks.Unlock()
 	// First nothing is left above, then the start is raised over all that is below. The
 	// last frame says whose state that is.
@@ -182,11 +194,18 @@ func (p *Partition) Replicate(a *Append, epoch int32, records []byte, leaderHW i
 	a.reset(p, owner)
 	a.Alone, a.BaseOffset, a.end, a.bytes = true, base, end, len(records)
 	a.wal = wal.Append{Batches: records, Done: a}
+	transactional := p.hold(records)
 	if err := p.log.Append(&a.wal); err != nil {
+		if transactional {
+			p.release()
+		}
 		return fmt.Errorf("append topic=%s partition=%d: %w", p.topic, p.id.Partition, err)
 	}
 	p.end.Store(end)
 	p.remember(records, p.now().UnixMilli())
+	if transactional {
+		p.release()
+	}
 	p.acks.Lock()
 	p.acks.leaderHW = max(p.acks.leaderHW, leaderHW)
 	p.settle() // for what came before; nobody waits here for an acknowledgement
@@ -201,6 +220,9 @@ func contiguous(records []byte) (base, end int64, err error) {
 	for b, err := range record.All(records) {
 		if err == nil {
 			err = b.ValidateCRC()
+		}
+		if err == nil {
+			_, err = parseMarker(b)
 		}
 		if err != nil {
 			return 0, 0, err

@@ -85,6 +85,7 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 	}
 	elected = !p.leads.Load() || l.Epoch != p.epoch.Load()
 	if elected {
+		p.forgetful = false
 		p.recall()
 		p.skip()
 	}

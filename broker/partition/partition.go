@@ -73,23 +73,29 @@ type Partition struct {
 	wantStart atomic.Int64 // the log start as the ledger has it
 	tiered    atomic.Int64
 	highWater atomic.Int64
+	stable    atomic.Int64 // last stable offset; written with acks held
 	end       atomic.Int64 // log end offset: the next to assign; written with mu held
 	epoch     atomic.Int32 // leader epoch; written with mu held
 	leads     atomic.Bool  // this broker leads under epoch; written with mu held
 
+	aborted    abortedIndex
 	replicated atomic.Bool // it has followers, as far as this leader knows
 
 	mu        sync.Mutex // orders appends; taken before acks.mu
 	producers producers
 	epochs    epochs
+	guards    Guard       // the last that was given out
 	stopped   atomic.Bool // set with mu held, so that no append follows
 	restore   func() ([]EpochStart, []byte, error)
 	lost      bool // the local log is lost, and with it epochs and producers
+	forgetful bool // the log can not be cut where it should be: what was open there is not known
 
 	acks struct {
 		sync.Mutex
 		head, tail *Append // waiting for the high watermark, ascending by end
 		waiters    map[Waiter]struct{}
+		committed  map[Waiter]struct{} // those that wait for the last stable offset
+		unstable   unstable
 		pending    pending
 		meter      meter
 		uploader   Uploader
@@ -146,10 +152,11 @@ func Open(o Options) (*Partition, error) {
 			return nil, fmt.Errorf("restart partition topic=%s partition=%d at=%d: %w", o.Topic, o.ID.Partition, least, err)
 		}
 	}
-	if p.lost {
-		p.producers = producers{}
-	}
 	end := p.log.End()
+	if p.lost {
+		p.producers = producers{ended: decisions{floor: end}}
+		p.aborted.reset(end, nil)
+	}
 	p.end.Store(end)
 	p.acks.durable = end
 	p.tiered.Store(o.Tiered)
@@ -160,6 +167,7 @@ func Open(o Options) (*Partition, error) {
 	p.acks.leaderHW = p.highWater.Load()
 	p.logStart.Store(min(o.LogStart, p.highWater.Load()))
 	p.epochs = p.epochs.truncateEnd(end)
+	p.resettle()
 	waiting, err := p.pendingBytes(max(o.Tiered, p.logStart.Load()))
 	if err != nil {
 		return nil, fmt.Errorf("size partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
@@ -184,15 +192,18 @@ func (p *Partition) recall() {
 		return
 	}
 	history, payload, err := p.restore()
-	var known producers
+	var known state
 	if err == nil {
-		_, known, _, err = decodeState(payload)
+		known, err = decodeState(payload)
 	}
 	if err != nil {
 		p.logger.Warn("the local log is lost and the state of the producers is not known", "topic", p.topic, "partition", p.id.Partition, "error", err)
 		return
 	}
-	p.producers = known
+	p.producers.entries, p.producers.ongoing = known.producers.entries, known.producers.ongoing
+	p.acks.Lock()
+	p.resettle()
+	p.acks.Unlock()
 	for _, e := range history {
 		p.epochs = p.epochs.note(e.Epoch, e.Start)
 	}
@@ -221,7 +232,7 @@ func (p *Partition) LocalStart() int64 { return max(p.log.Start(), p.logStart.Lo
 func (p *Partition) HighWatermark() int64 { return p.highWater.Load() }
 
 // LastStable returns the offset below which no transaction is open.
-func (p *Partition) LastStable() int64 { return p.highWater.Load() }
+func (p *Partition) LastStable() int64 { return p.stable.Load() }
 
 // Tiered returns the end of what is in the object store.
 func (p *Partition) Tiered() int64 { return p.tiered.Load() }
@@ -290,10 +301,13 @@ func (p *Partition) SetLogStart(offset int64) {
 	p.epochs = p.epochs.truncateStart(start)
 	if start > p.log.Start() {
 		p.log.SetStart(start)
+		p.aborted.freed(start)
 	}
+	p.producers.ended.forget(start)
 	// What is deleted needs no upload any more.
 	p.acks.Lock()
 	p.acks.pending.advance(start)
+	p.stabilize(0)
 	p.acks.Unlock()
 }
 
@@ -305,6 +319,9 @@ func (p *Partition) SetTiered(offset int64) {
 		return
 	}
 	p.tiered.Store(offset)
+	if offset <= p.end.Load() {
+		p.producers.ended.forget(offset)
+	}
 	p.acks.Lock()
 	p.acks.pending.advance(offset)
 	p.acks.Unlock()
@@ -331,6 +348,7 @@ func (p *Partition) FreeLocal(offset int64) {
 	defer p.mu.Unlock()
 	// A follower may be behind what is tiered; its log has nothing there to free.
 	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load()))
+	p.aborted.freed(p.log.Start())
 }
 
 // Stop makes every later append and read fail, and wakes all waiters: the broker
@@ -362,12 +380,4 @@ func (p *Partition) EpochAt(offset int64) int32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.epochs.at(offset)
-}
-
-// Producers describes the active idempotent producers, for DescribeProducers and
-// for tests.
-func (p *Partition) Producers() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.producers.entries)
 }

@@ -40,7 +40,8 @@ func (p *Partition) Reconcile(epoch, broker int32, h History) (Plan, error) {
 	if seam < min(h.End, p.highWater.Load()) && p.unfit(broker) {
 		return Plan{}, fmt.Errorf("%w: broker=%d from=%d end=%d", ErrUnfit, broker, seam, h.End)
 	}
-	return Plan{To: seam, Restart: true, State: p.stateAt(seam)}, nil
+	state, err := p.stateAt(seam)
+	return Plan{To: seam, Restart: true, State: state}, err
 }
 
 // unfit marks a follower that is in the ISR, or may be, and has to leave it first.
@@ -61,17 +62,12 @@ func (p *Partition) unfit(broker int32) bool {
 }
 
 // Rejoin is the plan for a follower that wants what this log does not have any more.
-func (p *Partition) Rejoin() Plan {
+func (p *Partition) Rejoin() (Plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seam := max(p.tiered.Load(), p.logStart.Load())
-	return Plan{To: seam, Restart: true, State: p.stateAt(seam)}
-}
-
-// stateAt returns the state of a log that ends at offset.
-func (p *Partition) stateAt(offset int64) []byte {
-	es := append(epochs(nil), p.epochs...).truncateEnd(offset)
-	return encodeState(es, p.producers.below(offset), offset)
+	state, err := p.stateAt(seam)
+	return Plan{To: seam, Restart: true, State: state}, err
 }
 
 // common returns the offset up to which a log that ends at end and has these epochs is

@@ -381,8 +381,12 @@ func TestNobodyEndsBelowTheObjectStore(t *testing.T) {
 	}
 	follow(t, leader, second, 5, 2)
 	second.SetTiered(30)
+	plan, err := leader.Rejoin()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, err := range map[string]error{
-		"restart": second.Restart(5, 20, 40, leader.Rejoin().State, func(int64, error) {}),
+		"restart": second.Restart(5, 20, 40, plan.State, func(int64, error) {}),
 		"cut":     second.Cut(5, 20, 40, func(int64, error) {}),
 	} {
 		if !errors.Is(err, ErrOffsetOutOfRange) {

@@ -281,9 +281,12 @@ func (s *session) unreadable(f *feed, err error) error {
 	case errors.Is(err, wal.ErrDropped), errors.Is(err, wal.ErrClosed):
 		return nil // the metadata say so, too, in a moment
 	case errors.Is(err, wal.ErrBelowStart), errors.As(err, &corrupt) && f.next < f.p.Tiered():
-		plan := f.p.Rejoin()
-		s.carry(f, &plan)
-		return nil
+		plan, failed := f.p.Rejoin()
+		if failed == nil {
+			s.carry(f, &plan)
+			return nil
+		}
+		err = failed
 	}
 	// Nothing can be done from here: it stays out of the ISR until this broker's log is
 	// mended or another one leads.

@@ -43,7 +43,8 @@ type SectionEnd struct {
 	ProducerState []byte       // opaque snapshot of the producer state at End
 	ReplacedChain [32]byte     // see Index
 
-	// StableOffset is the partition's last stable offset now; see Index. 0 means End: no transaction of the range is open.
+	// StableOffset is the partition's last stable offset now; see Index. Where it is not known, 0 is true, and costs readers a look
+	// at later sections.
 	StableOffset int64
 }
 
@@ -274,9 +275,6 @@ func (w *Writer) End(e SectionEnd) (Segment, error) {
 		return Segment{}, w.fail(fmt.Errorf("%w: producer state size=%d max=%d", ErrTooLarge, len(e.ProducerState), MaxProducerStateBytes))
 	}
 	x.StableOffset = e.StableOffset
-	if x.StableOffset == 0 {
-		x.StableOffset = x.End
-	}
 	x.Epochs, x.Aborted, x.ReplacedChain = e.Epochs, e.Aborted, e.ReplacedChain
 	if len(x.Aborted) > 0 {
 		x.Flags |= FlagAborted

@@ -1,0 +1,116 @@
+package partition
+
+import (
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tidelinehq/tideline/internal/record"
+)
+
+// AbortedTxn is an aborted transaction. A consumer that reads committed records only drops the
+// producer's records from FirstOffset on, until it meets the marker.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset int64
+	LastOffset  int64 // of the marker
+	LastStable  int64 // last stable offset after the marker, replicas aside
+}
+
+// abortedIndex has the aborted transactions of the local log by their markers, all at or above
+// since. It has a mutex of its own, which is taken last: readers do not wait for appends.
+type abortedIndex struct {
+	n     atomic.Int32 // how many there are, so that most readers need no lock
+	mu    sync.Mutex   // guards the rest
+	list  []AbortedTxn
+	since int64
+}
+
+// maxAborted bounds them. Of those that were dropped, the markers in the log itself tell; see
+// ScanAborted.
+const maxAborted = 16 << 10
+
+func (x *abortedIndex) add(t AbortedTxn) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.list) == maxAborted {
+		x.forget(x.list[maxAborted/4].LastOffset)
+	}
+	x.list = append(x.list, t)
+	x.n.Store(int32(len(x.list)))
+}
+
+// forget drops those whose markers lie below offset. The caller holds the mutex.
+func (x *abortedIndex) forget(offset int64) {
+	if offset <= x.since {
+		return
+	}
+	x.since = offset
+	if i := x.search(offset); i > 0 {
+		x.list = slices.Clone(x.list[i:])
+		x.n.Store(int32(len(x.list)))
+	}
+}
+
+// search returns the first whose marker lies at or above offset. The caller holds the mutex.
+func (x *abortedIndex) search(offset int64) int {
+	return sort.Search(len(x.list), func(i int) bool { return x.list[i].LastOffset >= offset })
+}
+
+// freed drops what lies below the start of the local log.
+func (x *abortedIndex) freed(start int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.forget(start)
+}
+
+// truncate drops those whose markers lie at or above end.
+func (x *abortedIndex) truncate(end int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.list = x.list[:x.search(end)]
+	x.since = min(x.since, end)
+	x.n.Store(int32(len(x.list)))
+}
+
+// reset begins anew with the markers from since on.
+func (x *abortedIndex) reset(since int64, list []AbortedTxn) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.since, x.list = since, list
+	x.n.Store(int32(len(list)))
+}
+
+// all returns what there is, for a state frame.
+func (x *abortedIndex) all() (since int64, list []AbortedTxn) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.since, slices.Clone(x.list)
+}
+
+// in appends those that overlap the offsets [from, to).
+func (x *abortedIndex) in(dst []AbortedTxn, from, to int64) ([]AbortedTxn, int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, t := range x.list[x.search(from):] {
+		if t.FirstOffset < to {
+			dst = append(dst, t)
+		}
+	}
+	return dst, x.since
+}
+
+// Aborted appends the aborted transactions that overlap the offsets [from, to), by their markers: all
+// whose markers lie at or above since. Those of markers below are in the object store, or in the log (ScanAborted).
+func (p *Partition) Aborted(dst []AbortedTxn, from, to int64) (txns []AbortedTxn, since int64) {
+	return p.aborted.in(dst, from, to)
+}
+
+// update has the producers and the index of aborted transactions remember a batch. The caller
+// holds the mutex, or is the only one that knows the partition.
+func (p *Partition) update(b record.Batch, m marker, now int64) {
+	if d := p.producers.update(b, m, now); d != nil && d.aborted && d.first != none {
+		p.aborted.add(AbortedTxn{ProducerID: d.id, FirstOffset: d.first, LastOffset: d.marker, LastStable: d.stable})
+	}
+}
