@@ -94,6 +94,21 @@ func (h *history) MaxTime(ctx context.Context, id wal.ID) (partition.TimeOffset,
 	return h.FindTime(ctx, id, l.MaxTimestamp, max(l.LogStart, l.MaxTimestampOffset))
 }
 
+// Aborted implements api.History.
+func (h *history) Aborted(ctx context.Context, id wal.ID, from, to int64) (txns []partition.AbortedTxn, until int64, err error) {
+	seg, err := h.locator.Locate(ctx, id.Topic, id.Partition, from)
+	if err != nil {
+		return nil, 0, err
+	}
+	found, until, err := h.reader.Aborted(ctx, id.Topic, id.Partition, seg, from, to)
+	for _, t := range found {
+		txns = append(txns, partition.AbortedTxn{
+			ProducerID: t.ProducerID, FirstOffset: t.FirstOffset, LastOffset: t.LastOffset, LastStable: t.LastStableOffset,
+		})
+	}
+	return txns, until, err
+}
+
 // Ledger implements api.History.
 func (h *history) Ledger(id wal.ID) (metadata.Ledger, bool) {
 	p, ok := h.meta.Image().Partition(id.Topic, id.Partition)

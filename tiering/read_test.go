@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -307,14 +308,14 @@ func TestAborted(t *testing.T) {
 	for _, tc := range []struct {
 		from, to int64
 		want     []segment.AbortedTxn
-		complete bool
+		until    int64
 	}{
-		{0, 100, txn[:1], true}, {21, 100, nil, true}, {0, 240, txn[:2], true}, {201, 230, txn[1:2], true}, {0, 600, txn, true},
-		{250, 490, txn[1:2], true}, {500, 720, txn[2:], false}, {511, 600, nil, true},
+		{0, 100, txn[:1], math.MaxInt64}, {21, 100, nil, math.MaxInt64}, {0, 240, txn[:2], math.MaxInt64}, {201, 230, txn[1:2], math.MaxInt64},
+		{0, 600, txn, math.MaxInt64}, {250, 490, txn[1:2], math.MaxInt64}, {500, 720, txn[2:], 720}, {511, 600, nil, math.MaxInt64},
 	} {
-		got, complete, err := r.Aborted(t.Context(), h.id.topic, h.id.partition, h.segs[tc.from/240], tc.from, tc.to)
-		if err != nil || complete != tc.complete || !slices.Equal(got, tc.want) {
-			t.Errorf("[%d, %d): %v %v %v", tc.from, tc.to, got, complete, err)
+		got, until, err := r.Aborted(t.Context(), h.id.topic, h.id.partition, h.segs[tc.from/240], tc.from, tc.to)
+		if err != nil || until != tc.until || !slices.Equal(got, tc.want) {
+			t.Errorf("[%d, %d): %v %v %v", tc.from, tc.to, got, until, err)
 		}
 	}
 }

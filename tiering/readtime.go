@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/tidelinehq/tideline/tiering/cache"
 	"github.com/tidelinehq/tideline/tiering/manifest"
@@ -86,13 +87,14 @@ func (r *Reader) block(ctx context.Context, s *section, i int) (claim cache.Clai
 	return claim, nil, fmt.Errorf("%w: fills were given up attempts=%d", cache.ErrBusy, maxAttempts)
 }
 
-// Aborted returns the aborted transactions that overlap the offsets [from, to), by their last offset. seg is the segment
-// of from. Those of later segments are looked at for as long as a transaction of the range may have been open when the segment
-// before was written. complete is false when that led to the end of what is tiered: then the rest is known to the leader's
-// own state alone. Only section indexes are read, and those are cached.
-func (r *Reader) Aborted(ctx context.Context, topic [16]byte, partition int32, seg manifest.Segment, from, to int64) (txns []segment.AbortedTxn, complete bool, err error) {
+// Aborted returns the aborted transactions that overlap the offsets [from, to), by their last offset: all whose markers
+// lie below until. seg is the segment of from. Those of later segments are looked at for as long as a transaction of the range
+// may have been open when the segment before was written; until is the greatest offset when none is. It is less when that led to
+// the end of what is tiered: the rest is known to the leader's own state alone. Only section indexes are read, and
+// those are cached.
+func (r *Reader) Aborted(ctx context.Context, topic [16]byte, partition int32, seg manifest.Segment, from, to int64) (txns []segment.AbortedTxn, until int64, err error) {
 	if err := r.enter(); err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	defer r.leave()
 	id := partitionID{topic, partition}
@@ -100,10 +102,10 @@ func (r *Reader) Aborted(ctx context.Context, topic [16]byte, partition int32, s
 	for offset := from; ; known = nil {
 		s, err := r.section(ctx, id, offset, known)
 		if errors.Is(err, manifest.ErrNotTiered) && known == nil {
-			return txns, false, nil
+			return txns, offset, nil
 		}
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 		found := len(txns)
 		for _, a := range s.idx.AbortedIn(nil, from, to) {
@@ -114,7 +116,7 @@ func (r *Reader) Aborted(ctx context.Context, topic [16]byte, partition int32, s
 		offset = s.seg.End
 		// Later segments matter for what lies in them, and for transactions that were undecided here.
 		if offset >= to && s.idx.StableOffset >= to {
-			return txns, true, nil
+			return txns, math.MaxInt64, nil
 		}
 	}
 }

@@ -68,6 +68,9 @@ func (a *API) produce(r *server.Request) {
 	op.remaining.Store(int32(len(op.parts)) + 1)
 	op.holders.Store(1)
 	deadline := r.Received.Add(min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxThrottle))
+	if req.TransactionalID != nil {
+		op.verify()
+	}
 	i := 0
 	for t := range req.Topics {
 		topic := &req.Topics[t]
@@ -139,6 +142,10 @@ func (op *produceOp) prepare() {
 
 // append hands over the batch of one partition.
 func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProducePartition, deadline time.Time) {
+	if op.parts[i].ErrorCode != 0 {
+		op.decided() // refused before anything was appended
+		return
+	}
 	a := op.api
 	p, err := a.produceTarget(op.r.Version, topic, part.Index)
 	if err == nil {

@@ -256,9 +256,13 @@ func (op *fetchOp) park(have int) {
 		defer op.recovered(a, r)
 		op.serve(last, false)
 	}
+	park := a.Purgatory.Park
+	if op.isolation == partition.ReadCommitted {
+		park = a.Purgatory.ParkStable
+	}
 	wait := op.deadline.Sub(a.now())
 	need := int64(min(op.req.MinBytes, op.maxBytes())) - int64(have)
-	if wait <= 0 || !a.Purgatory.Park(parts, seen, need, wait, again) {
+	if wait <= 0 || !park(parts, seen, need, wait, again) {
 		op.serve(true, true)
 	}
 }
@@ -311,7 +315,7 @@ func (op *fetchOp) fill() {
 	op.topics = op.topics[:0]
 	for i := range op.parts {
 		part := &op.parts[i]
-		part.resp.Records = part.records
+		part.resp.Records, part.resp.Aborted = part.records, part.aborted
 		if op.session != nil && !op.session.told(part, op.r.Version) && incremental {
 			continue
 		}

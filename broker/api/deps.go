@@ -59,6 +59,9 @@ type History interface {
 	FindTime(ctx context.Context, id wal.ID, ts, from int64) (partition.TimeOffset, bool, error)
 	// MaxTime returns the tiered record with the greatest timestamp.
 	MaxTime(ctx context.Context, id wal.ID) (partition.TimeOffset, bool, error)
+	// Aborted returns the aborted transactions that overlap the offsets [from, to), of which from is
+	// tiered: all whose markers lie below until.
+	Aborted(ctx context.Context, id wal.ID, from, to int64) (txns []partition.AbortedTxn, until int64, err error)
 	// Ledger returns what is known of a partition's remote data.
 	Ledger(id wal.ID) (metadata.Ledger, bool)
 }
@@ -73,6 +76,14 @@ type Deps struct {
 	Purgatory  *purgatory.Purgatory
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
+	// Transactions leads to the coordinators of transactions; nil: there are none, and transactional
+	// batches are refused.
+	Transactions Transactions
+	// MarkerWritten is told of each transaction marker that this broker has written as the leader of a
+	// partition and that is in all replicas in sync. Whoever asked for the marker gets the answer after
+	// done was called. It runs on a goroutine of the write-ahead log or of replication, and must not block. nil:
+	// nobody wants to know.
+	MarkerWritten func(topic string, index int32, producerID int64, epoch int16, commit bool, done func())
 	// Forward hands a request on to the broker node, to its API.Forwarded; nil in a
 	// cluster of one. An error that wraps quorum.ErrNotLeader means that node has not
 	// seen the request, one that wraps quorum.ErrUnknown that it may have.

@@ -32,6 +32,11 @@ var codes = []struct {
 	{partition.ErrInvalidRecord, kerr.InvalidRecord},
 	{partition.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{partition.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+	{partition.ErrTransactionOpen, kerr.InvalidTxnState},
+	{partition.ErrTransactionUnverified, kerr.InvalidTxnState},
+	{partition.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
+	// Kafka has no such bound. Every client sends the batch again, as for a full log.
+	{partition.ErrTooManyTransactions, kerr.NotEnoughReplicas},
 	{record.ErrMagic, kerr.UnsupportedForMessageFormat},
 	{record.ErrChecksum, kerr.CorruptMessage},
 	{record.ErrCorrupt, kerr.CorruptMessage},

@@ -24,11 +24,12 @@ type fetchPart struct {
 	fetched int32 // epoch of the record before offset as the client knows it
 
 	p       *partition.Partition
-	seen    int64 // high watermark at the last look
+	seen    int64 // high watermark at the last look, or last stable offset: what the client waits for
 	cold    bool
 	chunk   releaser
 	records [][]byte
 	bytes   int
+	aborted []wire.AbortedTransaction
 	resp    wire.FetchPartitionResponse
 }
 
@@ -72,7 +73,7 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		Index: part.id.Partition, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1,
 		PreferredReadReplica: -1, NullAborted: op.isolation == partition.ReadUncommitted,
 	}
-	part.bytes, part.records, part.chunk, part.cold = 0, nil, nil, false
+	part.bytes, part.records, part.aborted, part.chunk, part.cold = 0, nil, nil, nil, false
 	if part.p == nil {
 		part.resp.ErrorCode = op.api.missingFetch(part, op.r.Version)
 		return true
@@ -83,6 +84,9 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 	}
 	part.look()
 	part.seen = part.resp.HighWatermark
+	if op.isolation == partition.ReadCommitted {
+		part.seen = part.resp.LastStableOffset
+	}
 	// An offset below the log start is out of range, whatever its epoch.
 	if part.fetched >= 0 && part.offset >= part.resp.LogStartOffset {
 		switch epoch, end := part.p.EndOfEpoch(part.fetched); {
@@ -121,6 +125,9 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 	case chunk != nil:
 		part.chunk, part.records, part.bytes = chunk, chunk.Buffers, chunk.Bytes
 		part.look()
+		if op.isolation == partition.ReadCommitted {
+			return op.abortedLocal(part, chunk.NextOffset)
+		}
 	}
 	return false
 }
@@ -172,6 +179,9 @@ func (op *fetchOp) readCold(ctx context.Context, budget, n int) {
 		}
 		part.chunk, part.records, part.bytes = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes
 		part.look()
+		if op.isolation == partition.ReadCommitted {
+			op.abortedCold(ctx, part, r.Chunk.NextOffset)
+		}
 	}
 }
 
@@ -193,11 +203,16 @@ func (op *fetchOp) deletedMeanwhile(part *fetchPart) bool {
 func (op *fetchOp) release() {
 	for i := range op.parts {
 		part := &op.parts[i]
-		chunk := part.chunk
-		part.chunk, part.records, part.bytes = nil, nil, 0
-		if chunk != nil {
-			chunk.Release()
-		}
+		part.drop()
+	}
+}
+
+// drop gives back what was read of a part.
+func (part *fetchPart) drop() {
+	chunk := part.chunk
+	part.chunk, part.records, part.bytes, part.aborted = nil, nil, 0, nil
+	if chunk != nil {
+		chunk.Release()
 	}
 }
 

@@ -23,14 +23,12 @@ func checkProduce(version int16, req *wire.ProduceRequest, topic string, records
 	switch {
 	case req.Acks != acksAll && req.Acks != acksLeader && req.Acks != acksNone:
 		return fmt.Errorf("%w: acks=%d, allowed are -1, 0 and 1", kerr.InvalidRequiredAcks, req.Acks)
-	case req.TransactionalID != nil:
-		return fmt.Errorf("%w: transactions are not supported", kerr.InvalidTxnState)
 	case isInternal(topic):
 		return fmt.Errorf("%w: %s is the broker's own", kerr.InvalidTopicException, topic)
 	case len(records) == 0:
 		return fmt.Errorf("%w: empty record set", partition.ErrInvalidRecord)
 	}
-	return checkRecordSet(version, records)
+	return checkRecordSet(version, records, req.TransactionalID != nil)
 }
 
 // checkRecordSet checks that records are one batch that this version of Produce
@@ -38,7 +36,7 @@ func checkProduce(version int16, req *wire.ProduceRequest, topic string, records
 // over a batch that is cut short behind a whole one, which is refused here, as its
 // records would be lost; and it calls a batch of an old message format an invalid
 // record, where the code that says so exists.
-func checkRecordSet(version int16, records []byte) error {
+func checkRecordSet(version int16, records []byte, transactional bool) error {
 	b, rest, err := record.Next(records)
 	switch {
 	case errors.Is(err, record.ErrShort):
@@ -54,7 +52,7 @@ func checkRecordSet(version int16, records []byte) error {
 		return fmt.Errorf("%w: one batch per partition expected, bytes behind it=%d", partition.ErrInvalidRecord, len(rest))
 	case version < firstZstdProduce && b.Codec() == record.Zstd:
 		return fmt.Errorf("%w: zstd in version %d of Produce", kerr.UnsupportedCompressionType, version)
-	case b.Transactional():
+	case b.Transactional() && !transactional:
 		return fmt.Errorf("%w: a transactional batch without a transactional id", kerr.TransactionalIDAuthorizationFailed)
 	}
 	return nil

@@ -23,6 +23,7 @@ const (
 	keyDeleteRecords               = 21
 	keyInitProducerID              = 22
 	keyOffsetForLeaderEpoch        = 23
+	keyWriteTxnMarkers             = 27
 	keyDescribeConfigs             = 32
 	keyDescribeLogDirs             = 35
 	keyCreatePartitions            = 37
@@ -35,6 +36,7 @@ const (
 	keyDescribeQuorum              = 55
 	keyUpdateFeatures              = 57
 	keyDescribeCluster             = 60
+	keyDescribeProducers           = 61
 	keyUnregisterBroker            = 64
 	keyConsumerGroupHeartbeat      = 68
 	keyConsumerGroupDescribe       = 69
@@ -94,6 +96,7 @@ func init() {
 		{key: keyDeleteRecords, min: 0, max: 2, handle: deleteRecords},
 		{key: keyInitProducerID, min: 0, max: 5, handle: initProducerID},
 		{key: keyOffsetForLeaderEpoch, min: 2, max: 4, handle: offsetForLeaderEpoch, inline: true},
+		{key: keyWriteTxnMarkers, min: 1, max: 2, handle: writeTxnMarkers, peers: true, answer: 1 << 10},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
@@ -106,6 +109,7 @@ func init() {
 		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum), peers: true},
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures, current: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
+		{key: keyDescribeProducers, min: 0, max: 0, handle: describeProducers, answer: 64 << 10},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker, current: true},
 		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},

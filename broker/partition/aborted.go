@@ -1,12 +1,14 @@
 package partition
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"sort"
 	"sync"
-	"sync/atomic"
 
 	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/wal"
 )
 
 // AbortedTxn is an aborted transaction. A consumer that reads committed records only drops the
@@ -21,8 +23,7 @@ type AbortedTxn struct {
 // abortedIndex has the aborted transactions of the local log by their markers, all at or above
 // since. It has a mutex of its own, which is taken last: readers do not wait for appends.
 type abortedIndex struct {
-	n     atomic.Int32 // how many there are, so that most readers need no lock
-	mu    sync.Mutex   // guards the rest
+	mu    sync.Mutex
 	list  []AbortedTxn
 	since int64
 }
@@ -38,7 +39,6 @@ func (x *abortedIndex) add(t AbortedTxn) {
 		x.forget(x.list[maxAborted/4].LastOffset)
 	}
 	x.list = append(x.list, t)
-	x.n.Store(int32(len(x.list)))
 }
 
 // forget drops those whose markers lie below offset. The caller holds the mutex.
@@ -49,7 +49,6 @@ func (x *abortedIndex) forget(offset int64) {
 	x.since = offset
 	if i := x.search(offset); i > 0 {
 		x.list = slices.Clone(x.list[i:])
-		x.n.Store(int32(len(x.list)))
 	}
 }
 
@@ -71,7 +70,6 @@ func (x *abortedIndex) truncate(end int64) {
 	defer x.mu.Unlock()
 	x.list = x.list[:x.search(end)]
 	x.since = min(x.since, end)
-	x.n.Store(int32(len(x.list)))
 }
 
 // reset begins anew with the markers from since on.
@@ -79,7 +77,6 @@ func (x *abortedIndex) reset(since int64, list []AbortedTxn) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.since, x.list = since, list
-	x.n.Store(int32(len(list)))
 }
 
 // all returns what there is, for a state frame.
@@ -105,6 +102,49 @@ func (x *abortedIndex) in(dst []AbortedTxn, from, to int64) ([]AbortedTxn, int64
 // whose markers lie at or above since. Those of markers below are in the object store, or in the log (ScanAborted).
 func (p *Partition) Aborted(dst []AbortedTxn, from, to int64) (txns []AbortedTxn, since int64) {
 	return p.aborted.in(dst, from, to)
+}
+
+// ScanAborted is Aborted for markers of which memory does not tell any more: it reads the local log from from on
+// until all that was transactional below to is decided, which it must be. FirstOffset is that of the first batch in the
+// range. ErrCold means that the disk does not have the range any more.
+func (p *Partition) ScanAborted(from, to int64) (txns []AbortedTxn, err error) {
+	if from < p.log.Start() {
+		return nil, ErrCold
+	}
+	open := make(map[int64]int64) // producer id → first offset
+	err = p.log.Replay(from, func(b record.Batch) error {
+		if b.BaseOffset() >= to && len(open) == 0 {
+			return errReplayed
+		}
+		if !b.Transactional() {
+			return nil
+		}
+		first, began := open[b.ProducerID()]
+		if !b.Control() {
+			if !began && b.BaseOffset() < to {
+				open[b.ProducerID()] = b.BaseOffset()
+			}
+			return nil
+		}
+		m, err := p.markerOf(b)
+		if err != nil {
+			return err
+		}
+		if began && m.ends() {
+			delete(open, b.ProducerID())
+			if m.kind == record.Abort {
+				txns = append(txns, AbortedTxn{ProducerID: b.ProducerID(), FirstOffset: first, LastOffset: b.BaseOffset(), LastStable: b.NextOffset()})
+			}
+		}
+		return nil
+	})
+	switch {
+	case err == nil, errors.Is(err, errReplayed):
+		return txns, nil
+	case errors.Is(err, wal.ErrBelowStart):
+		return nil, ErrCold
+	}
+	return nil, fmt.Errorf("scan for aborted transactions topic=%s partition=%d from=%d to=%d: %w", p.topic, p.id.Partition, from, to, err)
 }
 
 // update has the producers and the index of aborted transactions remember a batch. The caller

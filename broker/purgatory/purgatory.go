@@ -46,13 +46,24 @@ const (
 // once more: the time is up, a partition stopped being served, or the purgatory
 // was closed. Park reports false when there is no room; wake is not called then.
 func (u *Purgatory) Park(parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
+	return u.park((*partition.Partition).Watch, parts, seen, need, wait, wake)
+}
+
+// ParkStable is Park for a request that reads committed records only: it waits for the last stable
+// offsets, and seen are those. A transaction that ends may make more readable than need, or less: it
+// wakes the request in any case, which looks how much.
+func (u *Purgatory) ParkStable(parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
+	return u.park((*partition.Partition).WatchStable, parts, seen, need, wait, wake)
+}
+
+func (u *Purgatory) park(watch func(*partition.Partition, partition.Waiter) int64, parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
 	w := &Parked{home: u, parts: parts, need: need, wake: wake}
 	if !u.admit(w) {
 		return false
 	}
 	moved := false
 	for i, p := range parts {
-		if p.Watch(w) != seen[i] {
+		if watch(p, w) != seen[i] {
 			moved = true
 		}
 	}

@@ -174,6 +174,19 @@ var schemas = []schema{
 			),
 		),
 	}},
+	{key: 27, min: 1, max: 2, fields: []field{ // WriteTxnMarkers
+		arrayOf("markers",
+			i64("producer_id"),
+			i16("producer_epoch"),
+			boolean("transaction_result"),
+			arrayOf("topics",
+				chars("name"),
+				listOf(i32("partition_indexes")),
+			),
+			i32("coordinator_epoch"),
+			i8("transaction_version").from(2),
+		),
+	}},
 	{key: 32, min: 1, max: 4, fields: []field{ // DescribeConfigs
 		arrayOf("resources",
 			i8("resource_type"),
@@ -272,6 +285,12 @@ var schemas = []schema{
 		boolean("include_cluster_authorized_operations"),
 		i8("endpoint_type").from(1),
 		boolean("include_fenced_brokers").from(2),
+	}},
+	{key: 61, min: 0, max: 0, fields: []field{ // DescribeProducers
+		arrayOf("topics",
+			chars("name"),
+			listOf(i32("partition_indexes")),
+		),
 	}},
 	{key: 64, min: 0, max: 0, fields: []field{ // UnregisterBroker
 		i32("broker_id"),

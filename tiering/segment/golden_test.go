@@ -16,7 +16,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 // goldenParts are two sections with all that an index can hold.
 func goldenParts() []part {
 	first, end := log(1000, 12, 3, 40, nil)
-	second, _ := log(0, 1, 1, 20, nil)
+	second, secondEnd := log(0, 1, 1, 20, nil)
 	return []part{
 		{
 			start: SectionStart{Topic: [16]byte{0xaa, 1, 2, 3}, Partition: 7, Epoch: 5, Base: 1000, PrevChain: [32]byte{0xcc}},
@@ -26,7 +26,7 @@ func goldenParts() []part {
 			},
 			batches: [][]byte{first},
 		},
-		{start: SectionStart{Topic: [16]byte{0xbb}, Partition: 0, Epoch: 1, Base: 0}, batches: [][]byte{second}},
+		{start: SectionStart{Topic: [16]byte{0xbb}, Partition: 0, Epoch: 1, Base: 0}, end: SectionEnd{StableOffset: secondEnd}, batches: [][]byte{second}},
 	}
 }
 
