@@ -59,6 +59,10 @@ func (e *edit) apply(index uint64, c record.Command) Result {
 		return e.retain(c)
 	case *record.SetLogStart:
 		return e.setLogStart(c)
+	case *record.Replace:
+		return e.replace(c)
+	case *record.SetCleaned:
+		return e.setCleaned(c)
 	case *record.CollectGarbage:
 		return Result{Reason: e.collectGarbage(c)}
 	case *record.PurgeProgress:

@@ -86,7 +86,7 @@ func (c *checker) partition(name string, p *Partition) {
 
 func (c *checker) ledger(name string, p *Partition) {
 	l := &p.Ledger
-	if l.LogStart < 0 || l.Tiered < 0 || p.ReleasedEnd > l.LogStart || len(l.Hot) > record.MaxHot {
+	if l.LogStart < 0 || l.Tiered < 0 || p.ReleasedEnd > l.LogStart || len(l.Hot) > record.MaxHot || l.Cleaned > l.Tiered {
 		c.failf("%s-%d: start=%d released=%d tiered=%d hot=%d", name, p.Index, l.LogStart, p.ReleasedEnd, l.Tiered, len(l.Hot))
 	}
 	var logBytes, stored int64
@@ -98,7 +98,8 @@ func (c *checker) ledger(name string, p *Partition) {
 			c.failf("%s-%d: gap in hot segments at %d: [%d,%d)", name, p.Index, i, s.Base, s.End)
 		}
 	}
-	if n := len(l.Hot); n > 0 && (l.Hot[n-1].End != l.Tiered || l.Hot[n-1].Chain != l.Chain) {
+	// What follows a segment that compaction wrote continues from what was there before.
+	if n := len(l.Hot); n > 0 && (l.Hot[n-1].End != l.Tiered || l.Hot[n-1].Chain != l.Chain && l.Hot[n-1].Flags&record.SegmentSparse == 0) {
 		c.failf("%s-%d: hot ends at %d, tiered=%d", name, p.Index, l.Hot[n-1].End, l.Tiered)
 	}
 	if l.Root == (PageRef{}) {

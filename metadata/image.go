@@ -88,6 +88,14 @@ func (p *partition) dropHot(n int) {
 	p.Ledger.Hot = p.Ledger.Hot[n:]
 }
 
+// setHot replaces the segments, in storage of its own.
+func (p *partition) setHot(segments []Segment) {
+	p.hot, p.off, p.Ledger.Hot = nil, 0, nil
+	if len(segments) > 0 {
+		p.Ledger.Hot = segments // appendHot copies it into storage that grows
+	}
+}
+
 // Index returns the log index of the last command in the image.
 func (m *Image) Index() uint64 { return m.index }
 

@@ -113,7 +113,7 @@ func FuzzReadImage(f *testing.F) {
 				if x[0] != kind {
 					all = append(all, x)
 				} else {
-					all = append(all, testFrame(record.StateKind(kind), 1, records, payload))
+					all = append(all, testFrame(record.StateKind(kind), record.StateVersion, records, payload))
 				}
 			}
 			b = snapshotOf(all...)
@@ -145,14 +145,17 @@ func splitFrames(b []byte) (out [][]byte) {
 	return out
 }
 
-const goldenSnapshot = "testdata/golden/v1/snapshot.hex"
+const (
+	goldenSnapshotV1 = "testdata/golden/v1/snapshot.hex" // before Ledger.Cleaned and Horizon
+	goldenSnapshot   = "testdata/golden/v2/snapshot.hex"
+)
 
 // Every snapshot that an older release wrote must be read for ever.
 func TestGoldenSnapshot(t *testing.T) {
 	if *update {
 		b := snapshotBytes(t, smallWorld(t))
 		var out strings.Builder
-		out.WriteString("# Snapshot of the cluster image, version 1.\n")
+		out.WriteString("# Snapshot of the cluster image, records of version 2.\n")
 		write := func(what string, b []byte) {
 			fmt.Fprintf(&out, "\n# %s\n", what)
 			for line := range slices.Chunk(b, 32) {
@@ -172,12 +175,34 @@ func TestGoldenSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := os.Open(goldenSnapshot)
+	old, err := ReadImage(bytes.NewReader(readHex(t, goldenSnapshotV1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(old); err != nil || old.ClusterID() != "world" {
+		t.Fatal(old.ClusterID(), err)
+	}
+	b := readHex(t, goldenSnapshot)
+	m, err := ReadImage(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(m); err != nil {
+		t.Fatal(err)
+	}
+	if m.ClusterID() != "world" || !bytes.Equal(b, snapshotBytes(t, m)) {
+		t.Fatal("the golden snapshot is written differently now")
+	}
+}
+
+// readHex returns the bytes of an annotated hex file.
+func readHex(t *testing.T, path string) (b []byte) {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var b []byte
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
@@ -189,14 +214,5 @@ func TestGoldenSnapshot(t *testing.T) {
 		}
 		b = append(b, part...)
 	}
-	m, err := ReadImage(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := Check(m); err != nil {
-		t.Fatal(err)
-	}
-	if m.ClusterID() != "world" || !bytes.Equal(b, snapshotBytes(t, m)) {
-		t.Fatal("the golden snapshot is written differently now")
-	}
+	return b
 }

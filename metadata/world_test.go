@@ -97,10 +97,12 @@ func (w *world) step() {
 		w.config()
 	case n < 64:
 		w.commit()
-	case n < 74:
+	case n < 72:
 		w.spill()
-	case n < 86:
+	case n < 82:
 		w.retain()
+	case n < 86:
+		w.compact()
 	case n < 89:
 		w.deleteRecords()
 	case n < 94:

@@ -45,6 +45,8 @@ const (
 	TypePurgeDone           Type = 22
 	TypeShutdownBroker      Type = 23
 	TypeDrainBroker         Type = 24
+	TypeReplace             Type = 25
+	TypeSetCleaned          Type = 26
 )
 
 // Command is a change of the cluster state. All are pointers to the structs of
@@ -85,6 +87,8 @@ var kinds = [...]struct {
 	TypePurgeDone:           {"PurgeDone", 1, func() Command { return new(PurgeDone) }},
 	TypeShutdownBroker:      {"ShutdownBroker", 1, func() Command { return new(ShutdownBroker) }},
 	TypeDrainBroker:         {"DrainBroker", 1, func() Command { return new(DrainBroker) }},
+	TypeReplace:             {"Replace", 1, func() Command { return new(Replace) }},
+	TypeSetCleaned:          {"SetCleaned", 1, func() Command { return new(SetCleaned) }},
 }
 
 func (t Type) known() bool { return int(t) < len(kinds) && kinds[t].make != nil }

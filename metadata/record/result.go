@@ -36,6 +36,7 @@ const (
 	Halted            Reason = 24 // the image refused an undecodable command; this broker is behind
 	IneligibleReplica Reason = 25 // replica fenced, shutting down, or registered anew
 	UncleanElection   Reason = 26 // the leader may lack acknowledged records, and that was not accepted
+	WrongSegments     Reason = 27 // the ledger does not have the segments that were to be replaced
 )
 
 var reasons = [...]string{
@@ -45,7 +46,7 @@ var reasons = [...]string{
 	"hot segments full", "no open upload intent", "object exists", "ledger generation changed",
 	"reference count would be negative", "running totals disagree", "pages must be released first",
 	"purge pending", "feature level not supported", "feature not enabled", "metadata halted",
-	"replica not eligible for the isr", "election would be unclean",
+	"replica not eligible for the isr", "election would be unclean", "segments to be replaced are not there",
 }
 
 // String returns the reason in words.

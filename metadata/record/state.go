@@ -25,7 +25,9 @@ const (
 )
 
 // StateVersion is the newest version of every state record.
-const StateVersion = 1
+//
+//	2: Ledger.Cleaned and Horizon
+const StateVersion = 2
 
 // Cluster is the part of the state of which there is one.
 type Cluster struct {
@@ -106,12 +108,12 @@ func (t *Topic) codeState(k *coder, _ uint8) {
 	k.i64(&t.CreatedAt)
 }
 
-func (p *PartitionState) codeState(k *coder, _ uint8) {
+func (p *PartitionState) codeState(k *coder, version uint8) {
 	k.u32(&p.Ordinal)
-	p.Partition.code(k)
+	p.Partition.code(k, version)
 }
 
-func (p *Partition) code(k *coder) {
+func (p *Partition) code(k *coder, version uint8) {
 	k.id(&p.Topic)
 	k.i32(&p.Index)
 	k.replicas(&p.Replicas)
@@ -124,10 +126,10 @@ func (p *Partition) code(k *coder) {
 	k.i32(&p.LeaderEpoch)
 	k.i32(&p.PartitionEpoch)
 	k.i64(&p.ReleasedEnd)
-	p.Ledger.code(k)
+	p.Ledger.code(k, version)
 }
 
-func (l *Ledger) code(k *coder) {
+func (l *Ledger) code(k *coder, version uint8) {
 	k.i64(&l.LogStart)
 	k.i64(&l.Tiered)
 	k.i64(&l.LogBytes)
@@ -147,6 +149,10 @@ func (l *Ledger) code(k *coder) {
 	list(k, &l.Hot, MaxHot, 60, codeSegment)
 	k.fixed(l.Chain[:])
 	k.u64(&l.Generation)
+	if version >= 2 {
+		k.i64(&l.Cleaned)
+		k.i64(&l.Horizon)
+	}
 }
 
 func (i *Intent) codeState(k *coder, _ uint8) {

@@ -30,9 +30,11 @@ type Segment struct {
 	Chain                                          [32]byte // hash over the previous chain, this section's block checksums and offsets
 }
 
-// SegmentAborted is the bit of Segment.Flags that says the range holds aborted
-// transactions.
-const SegmentAborted uint32 = 1
+// Bits of Segment.Flags.
+const (
+	SegmentAborted uint32 = 1 << 0 // the range holds aborted transactions
+	SegmentSparse  uint32 = 1 << 1 // written by compaction, with gaps
+)
 
 // PageRef locates one manifest page. The zero Object means none.
 type PageRef struct {
@@ -56,6 +58,8 @@ type Ledger struct {
 	Hot                              []Segment // newest segments, oldest first, contiguous
 	Chain                            [32]byte  // chain of the newest segment
 	Generation                       uint64    // bumped on each change, expected by Spill and Retain
+	Cleaned                          int64     // compaction has been over all below it
+	Horizon                          int64     // Unix ms from which on what it kept below for a time may go; 0 when there is nothing
 }
 
 // ObjectRef is a release: Segments live sections of Object go away, which were
