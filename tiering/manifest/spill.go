@@ -69,27 +69,11 @@ func SpillPages(w *ObjectWriter, in SpillInput) (SpillResult, error) {
 	keep = keep[min(first, len(keep)):]
 
 	r.Leaves = append(make([]LeafRef, 0, len(keep)+1+len(fill)/MaxLeafSegments), keep...)
-	var page []byte
-	for len(fill) > 0 {
-		segs := fill[:min(len(fill), MaxLeafSegments)]
-		fill = fill[len(segs):]
-		if page, err = AppendLeaf(page[:0], in.ID, segs); err != nil {
-			return SpillResult{}, err
-		}
-		ref, err := w.Add(in.ID, KindLeaf, page)
-		if err != nil {
-			return SpillResult{}, err
-		}
-		r.Leaves = append(r.Leaves, Summarize(ref, segs))
-		r.Added = append(r.Added, NewLeaf{Ref: ref, Segments: segs})
-	}
-	if page, err = AppendInner(page[:0], in.ID, r.Leaves); err != nil {
+	if err := r.writeLeaves(w, in.ID, fill); err != nil {
 		return SpillResult{}, err
 	}
-	if r.Root, err = w.Add(in.ID, KindInner, page); err != nil {
+	if err := r.writeRoot(w, in.ID); err != nil {
 		return SpillResult{}, err
 	}
-	r.RootEnd = r.Leaves[len(r.Leaves)-1].End
-	r.Pages = len(r.Added) + 1
 	return r, nil
 }

@@ -30,13 +30,16 @@ type Segment struct {
 	MaxTimestampOffset         int64
 
 	Epoch int32    // leader epoch of the writer
-	Flags uint32   // bit 0: has aborted transactions
+	Flags uint32   // see FlagAborted
 	CRC   uint32   // crc32c of the section index
 	Chain [32]byte // SHA-256 over (previous Chain, this section's block checksums and offsets)
 }
 
-// FlagAborted marks a segment whose range holds records of aborted transactions.
-const FlagAborted uint32 = 1
+// Flags of a Segment.
+const (
+	FlagAborted uint32 = 1 << 0 // its range holds records of aborted transactions
+	FlagSparse  uint32 = 1 << 1 // compaction wrote it: batches need not follow each other without gaps
+)
 
 // PageRef is the place of one page. The zero Object means: none.
 type PageRef struct {
@@ -64,6 +67,10 @@ type Ledger struct {
 
 	Chain      [32]byte // chain value of the newest segment ever committed
 	Generation uint64   // bumped on each change; Spill and Retain expect it
+
+	// Cleaned is the first dirty offset: compaction has been over all below it. Horizon is when, in ms, what it kept below for a
+	// time only, tombstones and transaction markers, may go; 0 when it kept nothing so.
+	Cleaned, Horizon int64
 }
 
 // HotStart is the offset of the first hot entry, or Tiered when there is none.
