@@ -10,6 +10,7 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/internal/vfs"
 	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/compact"
 	"github.com/tidelinehq/tideline/tiering/ledgertest"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/objstore/memstore"
@@ -106,6 +107,7 @@ func (s *streamSource) Read(_ context.Context, from, limit int64, maxBytes int) 
 func (s *streamSource) Snapshot(context.Context, int64, int64) (tiering.Snapshot, error) {
 	return tiering.Snapshot{}, nil
 }
+func (s *streamSource) Producers() map[int64]compact.LastRecord { return nil }
 func (s *streamSource) Tiered(to int64) { s.done <- to }
 
 // BenchmarkUpload is one partition of 64 MiB an object, from reading the log to the commit, into memory: incompressible 64 KiB

@@ -18,6 +18,7 @@ type Engine struct {
 	o        Options
 	m        *metrics
 	limiter  *rate.Limiter // nil: no limit
+	slow     *rate.Limiter // of compaction; nil: no limit
 	wake     chan struct{} // of capacity one: something is new for the scheduler
 	advanced atomic.Int64  // bytes that went over the high watermark, ever
 
@@ -50,6 +51,9 @@ func New(o Options) (*Engine, error) {
 	e.registerGauges(o.Registerer)
 	if r := o.UploadBytesPerSecond; r > 0 {
 		e.limiter = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 64<<10)))
+	}
+	if r := o.CompactBytesPerSecond; r > 0 {
+		e.slow = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 64<<10)))
 	}
 	return e, nil
 }

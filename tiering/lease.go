@@ -30,6 +30,9 @@ type Lease struct {
 	retry       backoff // of uploads that fail for this partition's own reasons
 	retainRetry backoff
 	head        *head
+
+	compactAt    time.Time // when compaction looks again; zero: not before something changes
+	compactRetry backoff
 }
 
 // head is what retention knows of the oldest live segment of a partition whose oldest segments are in pages.

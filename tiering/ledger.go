@@ -47,6 +47,10 @@ type Ledger interface {
 	Spill(ctx context.Context, s Spill) ([]Outcome, error)
 	// Retain releases the oldest segments of one partition.
 	Retain(ctx context.Context, topic [16]byte, partition int32, r Release) error
+	// Replace puts a segment in place of those that it was made of, or is refused.
+	Replace(ctx context.Context, r Replace) error
+	// SetCleaned notes how far compaction has been over a partition.
+	SetCleaned(ctx context.Context, c Cleaned) error
 	// CollectGarbage forgets objects that were deleted from the bucket.
 	CollectGarbage(ctx context.Context, objects [][16]byte) error
 	// PurgeProgress releases the oldest segments of one partition of a deleted topic; done: nothing of it remains.
@@ -138,6 +142,43 @@ type Release struct {
 	PagedMaxTimestamp, PagedMaxTimestampOffset int64
 
 	Due time.Time // for what becomes garbage
+}
+
+// Replace is a compare-and-swap: New stands for the range of the segments that were read. They are in pages, or hot, or begin
+// there and end here. Refused when the leader epoch is stale or one of them is not where it was. Accepted, it closes the
+// intents of both objects; refused, it changes nothing.
+type Replace struct {
+	ID          manifest.ID
+	LeaderEpoch int32
+	Bytes       int64 // size of New's object
+	New         manifest.Segment
+	Hot         []manifest.Segment // those replaced that are hot: a run, and the first ones when Pages is set
+	Pages       *ReplacePages      // nil: none of them is in pages
+
+	// Greatest timestamp of all segments in pages afterwards; -1 when there are none.
+	PagedMaxTimestamp, PagedMaxTimestampOffset int64
+
+	Due time.Time // for what becomes garbage
+}
+
+// ReplacePages is the part of a Replace that changes the tree.
+type ReplacePages struct {
+	OldRoot     manifest.PageRef // expected
+	OldSegments int64            // Ledger.PagedSegments, expected
+	NewRoot     manifest.PageRef
+	NewRootEnd  int64
+	Bytes       int64 // size of the object of the pages
+	Pages       int   // pages in it, NewRoot among them
+	Released    []ObjectRef
+	Gone        []manifest.PageRef // pages that the new tree does not refer to
+}
+
+// Cleaned says that compaction has been over all below Offset; see manifest.Ledger.
+type Cleaned struct {
+	ID          manifest.ID
+	LeaderEpoch int32
+	Offset      int64
+	Horizon     int64
 }
 
 // ObjectRef is a release of sections of one object.

@@ -13,6 +13,12 @@ type metrics struct {
 	deletedObjects, deleteFailures  prometheus.Counter
 	parkedGarbage, garbageOverdue   prometheus.Gauge
 	purgeFailures                   prometheus.Counter
+
+	compactRounds, compactFailures, compactRefusals prometheus.Counter
+	compactReplaced, compactRemoved, compactFull    prometheus.Counter
+	compactReadBytes, compactWrittenBytes           prometheus.Counter
+	compactSeconds                                  prometheus.Histogram
+	compactRatio, compactKeyBytes                   prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -43,11 +49,25 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		parkedGarbage:    gauge("parked_garbage_objects", "Objects that could not be deleted and wait for another try."),
 		garbageOverdue:   gauge("garbage_overdue_seconds", "How long the oldest garbage is past its due time."),
 		purgeFailures:    counter("purge_failures_total", "Turns in which a partition of a deleted topic could not be worked off."),
+
+		compactRounds:       counter("compact_rounds_total", "Rounds of compaction over one partition that came to their end."),
+		compactFailures:     counter("compact_failures_total", "Rounds that failed; they begin anew, with back-off."),
+		compactRefusals:     counter("compact_refusals_total", "Replacements that the ledger refused, because a segment had moved or the leader was stale."),
+		compactReplaced:     counter("compact_replaced_segments_total", "Segments that compacted ones took the place of."),
+		compactRemoved:      counter("compact_removed_records_total", "Records that rounds of compaction left out."),
+		compactFull:         counter("compact_full_rounds_total", "Rounds that ended before the dirty range did, because their map of keys was full. Alert when it keeps growing: raise log.cleaner.dedupe.buffer.size."),
+		compactReadBytes:    counter("compact_read_bytes_total", "Bytes of blocks that compaction read from the object store."),
+		compactWrittenBytes: counter("compact_written_bytes_total", "Bytes of objects that compaction put."),
+		compactSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tideline_tiering_compact_seconds",
+			Help: "Rounds of compaction, from the first read to the last command.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}),
+		compactRatio:    gauge("compact_dirty_ratio", "The greatest part of a led partition that waits for compaction, at the last look."),
+		compactKeyBytes: gauge("compact_key_bytes", "Memory of the map of keys; 0 while no round runs."),
 	}
 	if r != nil {
 		r.MustRegister(m.uploadObjects, m.uploadBytes, m.uploadBatchBytes, m.uploadFailures, m.commitRefusals, m.lostReplies, m.abandonedIntents,
 			m.uploadSeconds, m.storeDown, m.retainedSegments, m.retainedBytes, m.deletedObjects, m.deleteFailures, m.parkedGarbage, m.garbageOverdue,
-			m.purgeFailures)
+			m.purgeFailures, m.compactRounds, m.compactFailures, m.compactRefusals, m.compactReplaced, m.compactRemoved, m.compactFull,
+			m.compactReadBytes, m.compactWrittenBytes, m.compactSeconds, m.compactRatio, m.compactKeyBytes)
 	}
 	return m
 }

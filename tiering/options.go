@@ -40,6 +40,12 @@ type Options struct {
 	CleanInterval time.Duration // between looks at garbage, purges and abandoned intents [30 s]
 	HeadSpread    time.Duration // a new leader learns the oldest segment of a paged partition within this time [5 min]
 
+	CompactOff            bool          // nothing is compacted
+	CompactKeyBytes       int64         // the map of keys of one round, at most; it exists only while a round runs [128 MiB]
+	CompactKeyLoad        float64       // the part of its slots that may be taken [0.9]
+	CompactBytesPerSecond int64         // what compaction reads and writes in the object store, at most [no limit]
+	CompactInterval       time.Duration // between looks for partitions that are due, when none was [15 s]
+
 	// Locator finds older segments. The broker shares one between engine and cold reader; see NewLocator.
 	Locator *manifest.Locator
 	// WALUsage tells bytes used and allowed, for the status. May be nil.
@@ -84,6 +90,11 @@ func (o *Options) setDefaults() error {
 	defTime(&o.PutTimeout, min(15*time.Minute, o.Grace/2))
 	defTime(&o.CleanInterval, 30*time.Second)
 	defTime(&o.HeadSpread, 5*time.Minute)
+	def(&o.CompactKeyBytes, 128<<20)
+	if o.CompactKeyLoad == 0 {
+		o.CompactKeyLoad = 0.9
+	}
+	defTime(&o.CompactInterval, 15*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -106,6 +117,9 @@ func (o *Options) setDefaults() error {
 	case o.Uploads < 1 || o.LargeBytes < 1 || o.MaxSegmentBytes < 1 || o.SplitBytes < 1 || o.MemoryBytes < 1 || o.ReadBytes < 1 || o.UploadBytesPerSecond < 0:
 		return fmt.Errorf("tiering: a size or count is not positive uploads=%d large=%d segment=%d split=%d memory=%d read=%d rate=%d",
 			o.Uploads, o.LargeBytes, o.MaxSegmentBytes, o.SplitBytes, o.MemoryBytes, o.ReadBytes, o.UploadBytesPerSecond)
+	case o.CompactKeyBytes < 48 || o.CompactKeyLoad < 0 || o.CompactKeyLoad > 0.99 || o.CompactBytesPerSecond < 0 || o.CompactInterval < 0:
+		return fmt.Errorf("tiering: a bound of compaction is out of range keyBytes=%d load=%g rate=%d interval=%s",
+			o.CompactKeyBytes, o.CompactKeyLoad, o.CompactBytesPerSecond, o.CompactInterval)
 	case o.MaxObjectBytes < 1 || o.MaxObjectBytes > 4<<30:
 		// Indexes and producer states come on top, and one PUT takes 5 GiB.
 		return fmt.Errorf("tiering: object size out of range bytes=%d max=%d", o.MaxObjectBytes, int64(4<<30))

@@ -219,7 +219,10 @@ func (r *Reader) stepSection(st *stream) bool {
 	if len(st.later) == 0 {
 		return false
 	}
-	st.tail, st.tailNext = st.later[0], 0
+	// A segment that took the place of several may begin far below where the one before ended.
+	end := st.tail.seg.End
+	st.tail = st.later[0]
+	st.tailNext = st.tail.idx.FindOffset(end)
 	st.later = st.later[1:]
 	return true
 }
@@ -340,7 +343,7 @@ func fill(chunk *Chunk, s *slot, buf *cache.Buffer, pos *int, req *ReadRequest) 
 				Key: objstore.DataKey(s.s.seg.Object), Err: fmt.Errorf("%w: block does not end in a whole batch: %w", segment.ErrCorrupt, err),
 			}
 		}
-		if start < 0 && b.NextOffset() <= req.Offset {
+		if start < 0 && b.NextOffset() <= chunk.NextOffset {
 			at += len(b)
 			*pos = at
 			continue

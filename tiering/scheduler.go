@@ -41,10 +41,16 @@ type scheduler struct {
 	retaining int
 	cleaning  bool
 	cleanAt   time.Time
+
+	compacted  map[*Lease]bool // of topics that are compacted; true: look whether it is due
+	looks      int             // of those that are true
+	compacting bool
+	compactAt  time.Time // no look before
+	lookAt     time.Time // when the first of compacted may be due by time; zero: none will
 }
 
 func newScheduler(e *Engine, ctx context.Context) *scheduler {
-	return &scheduler{e: e, ctx: ctx, spills: map[*Lease]bool{}, warm: map[*Lease]bool{}}
+	return &scheduler{e: e, ctx: ctx, spills: map[*Lease]bool{}, warm: map[*Lease]bool{}, compacted: map[*Lease]bool{}}
 }
 
 // step does what is due and returns when something will be next, if nothing happens before; zero: never.
@@ -70,6 +76,7 @@ func (s *scheduler) step(now time.Time) (next time.Time) {
 	soonest(s.planRolls(now))
 	soonest(s.planSpill(now))
 	soonest(s.planRetain(now))
+	soonest(s.planCompact(now))
 	soonest(s.planClean(now))
 	return next
 }
@@ -78,6 +85,7 @@ func (s *scheduler) step(now time.Time) (next time.Time) {
 func (s *scheduler) evaluate(l *Lease, now time.Time) {
 	if l.closed.Load() {
 		s.forget(l)
+		s.setCompacted(l, false)
 		return
 	}
 	if l.busy {
@@ -110,6 +118,7 @@ func (s *scheduler) evaluate(l *Lease, now time.Time) {
 		s.setRoll(l, time.Time{})
 	}
 
+	s.setCompacted(l, ok && l.settings.Compact && !s.e.o.CompactOff)
 	if !ok {
 		s.setRetain(l, time.Time{})
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tidelinehq/tideline/tiering/compact"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/segment"
 )
@@ -22,6 +23,8 @@ type Source interface {
 	Read(ctx context.Context, from, limit int64, maxBytes int) (SourceChunk, error)
 	// Snapshot returns what goes into a section beside its batches.
 	Snapshot(ctx context.Context, from, end int64) (Snapshot, error)
+	// Producers returns the last records of the producers that are active, which compaction keeps. It does no I/O.
+	Producers() map[int64]compact.LastRecord
 	// Tiered says that all below to is in the bucket and in the ledger, so that the WAL may free it. It must not block.
 	Tiered(to int64)
 }
@@ -56,4 +59,9 @@ type Settings struct {
 	RollAfter      time.Duration // tier.roll.ms: upload when the oldest pending append is so old
 	RetentionMs    int64         // retention.ms; negative: forever
 	RetentionBytes int64         // retention.bytes; negative: any size
+
+	Compact           bool // cleanup.policy has compact
+	CompactPolicy     compact.Policy
+	DeleteRetentionMs int64 // delete.retention.ms
+	SegmentBytes      int64 // segment.bytes: compaction merges segments up to this size
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/internal/vfs"
 	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/compact"
 	"github.com/tidelinehq/tideline/tiering/ledgertest"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/objstore"
@@ -159,6 +160,8 @@ func (l *localLog) Read(ctx context.Context, from, limit int64, maxBytes int) (t
 func (l *localLog) Snapshot(_ context.Context, from, end int64) (tiering.Snapshot, error) {
 	return tiering.Snapshot{Epochs: []segment.EpochStart{{Epoch: l.epoch, Start: 0}}, ProducerState: fmt.Appendf(nil, "producers at %d", end)}, nil
 }
+
+func (l *localLog) Producers() map[int64]compact.LastRecord { return nil }
 
 func (l *localLog) Tiered(to int64) {
 	l.mu.Lock()
