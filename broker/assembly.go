@@ -41,6 +41,8 @@ func (b *Broker) assemble(context.Context) error {
 	if b.engine, err = tiering.New(tiering.Options{
 		Ledger: l, Store: b.uploads, FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "spool"), Locator: b.locator,
 		Grace: b.cfg.TierGarbageGrace, Tracer: b.tracer, CleanInterval: min(cleanInterval, b.cfg.TierGarbageGrace),
+		CompactOff: !b.cfg.CleanerEnable, CompactKeyBytes: b.cfg.CleanerBufferBytes, CompactKeyLoad: b.cfg.CleanerLoadFactor,
+		CompactBytesPerSecond: cleanerRate(b.cfg.CleanerBytesPerSecond), CompactInterval: b.cfg.CleanerBackoff,
 		WALUsage: func() (int64, int64) { u := b.log.Usage(); return u.Bytes, u.MaxBytes },
 		Logger:   b.logger.With("part", "tiering"), Registerer: b.registry,
 	}); err != nil {
@@ -81,6 +83,14 @@ func (b *Broker) assemble(context.Context) error {
 		Logger: b.logger.With("part", "server"), Registerer: b.registry,
 	})
 	return err
+}
+
+// cleanerRate is the rate of compaction; 0, no limit, when it is more than any store gives.
+func cleanerRate(bytesPerSecond float64) int64 {
+	if bytesPerSecond > 1<<40 {
+		return 0
+	}
+	return int64(max(bytesPerSecond, 1))
 }
 
 func groupConfig(c *config.Config) group.Config {

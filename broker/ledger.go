@@ -34,7 +34,7 @@ func toLedger(l *metadata.Ledger) manifest.Ledger {
 		LogBytes: l.LogBytes, StoredBytes: l.StoredBytes, Segments: l.Segments,
 		MaxTimestamp: l.MaxTimestamp, MaxTimestampOffset: l.MaxTimestampOffset,
 		Root: manifest.PageRef(l.Root), RootEnd: l.RootEnd,
-		Hot: hot, Chain: l.Chain, Generation: l.Generation,
+		Hot: hot, Chain: l.Chain, Generation: l.Generation, Cleaned: l.Cleaned, Horizon: l.Horizon,
 	}
 }
 
@@ -204,6 +204,35 @@ func toRelease(r *tiering.Release) command.Release {
 func (l *ledger) Retain(ctx context.Context, topic [16]byte, partition int32, r tiering.Release) error {
 	_, err := l.propose(ctx, &command.Retain{
 		Topic: topic, Partition: partition, Generation: r.Generation, Release: toRelease(&r), Due: r.Due.UnixMilli(),
+	})
+	return err
+}
+
+func (l *ledger) Replace(ctx context.Context, r tiering.Replace) error {
+	c := &command.Replace{
+		Topic: r.ID.Topic, Partition: r.ID.Partition, LeaderEpoch: r.LeaderEpoch, Object: r.New.Object, Bytes: r.Bytes,
+		Segments: []metadata.Segment{metadata.Segment(r.New)}, Due: r.Due.UnixMilli(),
+		PagedMaxTimestamp: r.PagedMaxTimestamp, PagedMaxTimestampOffset: r.PagedMaxTimestampOffset,
+	}
+	for i := range r.Hot {
+		c.Hot = append(c.Hot, metadata.Segment(r.Hot[i]))
+	}
+	if x := r.Pages; x != nil {
+		c.Pages = &command.ReplacePages{
+			OldRoot: metadata.PageRef(x.OldRoot), OldSegments: x.OldSegments, NewRoot: metadata.PageRef(x.NewRoot), NewRootEnd: x.NewRootEnd,
+			Bytes: x.Bytes, Pages: int32(x.Pages), ReleasedPages: pageRefs(x.Gone),
+		}
+		for _, o := range x.Released {
+			c.Pages.Released = append(c.Pages.Released, command.ObjectRef(o))
+		}
+	}
+	_, err := l.propose(ctx, c)
+	return err
+}
+
+func (l *ledger) SetCleaned(ctx context.Context, c tiering.Cleaned) error {
+	_, err := l.propose(ctx, &command.SetCleaned{
+		Topic: c.ID.Topic, Partition: c.ID.Partition, LeaderEpoch: c.LeaderEpoch, Cleaned: c.Offset, Horizon: c.Horizon,
 	})
 	return err
 }

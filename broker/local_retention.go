@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/partition"
 )
 
@@ -31,9 +32,24 @@ func (r *replicas) freeLocal(p *partition.Partition) {
 		r.logger.Warn("local retention could not look at the log", "topic", p.Topic(), "partition", p.ID().Partition, "error", err)
 		return
 	}
+	bound = max(bound, r.cleaned(p, t))
 	if bound > p.LocalStart() {
 		p.FreeLocal(bound)
 	}
+}
+
+// cleaned is the offset below which a compacted partition is read from the object store
+// alone: what compaction took out there is still in the write-ahead log, which all
+// partitions share and which is never rewritten.
+func (r *replicas) cleaned(p *partition.Partition, t *config.TopicConfig) int64 {
+	if !t.Compact {
+		return 0
+	}
+	l, ok := r.history.Ledger(p.ID())
+	if !ok {
+		return 0
+	}
+	return l.Cleaned
 }
 
 // retainLocally applies local retention by time every interval, and watches the

@@ -271,7 +271,7 @@ func (r *replicas) applyLedger(image *metadata.Image, id wal.ID) {
 	before, tiered := p.LogStart(), p.Tiered()
 	p.SetTiered(state.Ledger.Tiered)
 	p.SetLogStart(state.Ledger.LogStart)
-	if p.Tiered() != tiered && !p.Leads() {
+	if p.Tiered() != tiered && !p.Leads() || state.Ledger.Cleaned > p.LocalStart() {
 		r.freeLocal(p)
 	}
 	if lease := r.leases[id]; lease != nil && p.LogStart() != before {

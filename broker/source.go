@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/tiering"
+	"github.com/tidelinehq/tideline/tiering/compact"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/segment"
 )
@@ -39,7 +41,21 @@ func (s *source) Settings() tiering.Settings {
 	if !t.Delete {
 		settings.RetentionMs, settings.RetentionBytes = -1, -1 // a compacted topic keeps the last value of each key
 	}
+	if t.Compact {
+		settings.Compact = true
+		settings.CompactPolicy = compact.Policy{DirtyRatio: t.MinCleanableRatio, MinLagMs: t.MinCompactionLagMS, MaxLagMs: t.MaxCompactionLagMS}
+		settings.DeleteRetentionMs, settings.SegmentBytes = t.DeleteRetentionMS, int64(t.SegmentBytes)
+		settings.RollAfter = min(settings.RollAfter, max(millis(t.MaxCompactionLagMS), time.Second)) // only what is tiered is compacted
+	}
 	return settings
+}
+
+func (s *source) Producers() map[int64]compact.LastRecord {
+	out := map[int64]compact.LastRecord{}
+	for id, last := range s.p.LastRecords() {
+		out[id] = compact.LastRecord(last)
+	}
+	return out
 }
 
 func (s *source) Read(_ context.Context, from, limit int64, maxBytes int) (tiering.SourceChunk, error) {

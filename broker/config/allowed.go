@@ -46,6 +46,22 @@ func fraction() Allowed {
 	}}
 }
 
+// loadFactor accepts the part of a hash table that may be taken.
+func loadFactor() Allowed {
+	return Allowed{Text: "a number from 0.1 to 0.95", check: func(v string) bool {
+		f, err := strconv.ParseFloat(v, 64)
+		return err == nil && f >= 0.1 && f <= 0.95
+	}}
+}
+
+// positive accepts a number above zero.
+func positive() Allowed {
+	return Allowed{Text: "a number above 0", check: func(v string) bool {
+		f, err := strconv.ParseFloat(v, 64)
+		return err == nil && f > 0
+	}}
+}
+
 // oneOf accepts one of the words.
 func oneOf(words ...string) Allowed {
 	return Allowed{Text: "one of " + strings.Join(words, ", "), check: func(v string) bool {

@@ -55,6 +55,12 @@ type Config struct {
 	DeleteTopicEnable      bool          `key:"delete.topic.enable"`
 	RetentionCheckInterval time.Duration `key:"log.retention.check.interval.ms"`
 
+	CleanerEnable         bool          `key:"log.cleaner.enable"`
+	CleanerBufferBytes    int64         `key:"log.cleaner.dedupe.buffer.size"`
+	CleanerLoadFactor     float64       `key:"log.cleaner.io.buffer.load.factor"`
+	CleanerBytesPerSecond float64       `key:"log.cleaner.io.max.bytes.per.second"`
+	CleanerBackoff        time.Duration `key:"log.cleaner.backoff.ms"`
+
 	OffsetsTopicPartitions        int32         `key:"offsets.topic.num.partitions"`
 	OffsetsTopicReplicationFactor int16         `key:"offsets.topic.replication.factor"`
 	OffsetMetadataMaxBytes        int32         `key:"offset.metadata.max.bytes"`

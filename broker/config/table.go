@@ -31,6 +31,7 @@ var groups = []struct {
 	{"Tiering and caches", tierSettings},
 	{"Topics", topicSettings},
 	{"Topic defaults", topicDefaultSettings},
+	{"Compaction", cleanerSettings},
 	{"Compression", compressionSettings},
 	{"Consumer groups", groupSettings},
 	{"Producers and transactions", transactionSettings},
