@@ -45,7 +45,8 @@
 // of one outcome are never split over two batches, so an outcome is in the log
 // whole or not at all. An outcome that fits in no batch is refused (ErrTooLarge);
 // a decision over an unbounded set does a bounded part and asks to be decided
-// again (Outcome.Again).
+// again (Outcome.Again). Records of a producer's transaction (Outcome.Producer) have a
+// batch of their own, as a batch is of one producer.
 //
 // # Life of a shard
 //

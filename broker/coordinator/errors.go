@@ -16,6 +16,10 @@ var (
 	ErrTimedOut = errors.New("records were not committed in time")
 	// ErrTooLarge: the records of one decision do not fit in one batch.
 	ErrTooLarge = errors.New("records do not fit in one batch")
+	// ErrProducerFenced: a newer epoch of the producer is known.
+	ErrProducerFenced = errors.New("producer is fenced")
+	// ErrNotInTransaction: the producer has no open transaction that the records belong to.
+	ErrNotInTransaction = errors.New("producer has no open transaction here")
 	// ErrNotLeader is what a Log reports when the partition's leadership with
 	// the given epoch is over. It is the one failure after which a record may
 	// survive, at the next leader; so the shard ends.

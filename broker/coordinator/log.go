@@ -27,3 +27,11 @@ type Log interface {
 	// during the call of fn only. An error of fn, or of ctx, ends it.
 	Replay(ctx context.Context, partition, epoch int32, fn func(record.Batch) error) error
 }
+
+// TransactionalLog is a Log that takes records of a producer's transaction (Outcome.Producer).
+type TransactionalLog interface {
+	Log
+	// AppendTransactional is Append for a transactional batch. Its errors may also wrap
+	// ErrProducerFenced, ErrNotInTransaction.
+	AppendTransactional(partition, epoch int32, batch record.Batch, guard uint64, done func(base int64, err error))
+}

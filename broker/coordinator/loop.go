@@ -216,7 +216,7 @@ func (l *loop) serve(s *shard) {
 		}
 		s.tick(now)
 		for _, w := range s.flush(now) {
-			l.opts.Log.Append(l.partition, l.epoch, w.batch, func(_ int64, err error) { l.settled(w, err) })
+			l.append(w)
 		}
 		if s.fenced || l.ctx.Err() != nil {
 			l.end(s, batch)
@@ -233,6 +233,20 @@ func (l *loop) serve(s *shard) {
 		case <-clock.C:
 		}
 	}
+}
+
+// append hands a batch to the log.
+func (l *loop) append(w *write) {
+	done := func(_ int64, err error) { l.settled(w, err) }
+	if w.producer == nil {
+		l.opts.Log.Append(l.partition, l.epoch, w.batch, done)
+		return
+	}
+	log, ok := l.opts.Log.(TransactionalLog)
+	if !ok {
+		panic("coordinator: a machine writes in transactions, and its log does not")
+	}
+	log.AppendTransactional(l.partition, l.epoch, w.batch, w.producer.Guard, done)
 }
 
 // end answers everybody who waits for this loop.

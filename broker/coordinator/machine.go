@@ -62,6 +62,9 @@ func (ev *Event) refuse(err error) {
 // they are committed, whole; and not at all when they are not.
 type Outcome struct {
 	Records []Record
+	// Producer has the records written as part of a producer's transaction, in a batch of
+	// their own; nil for all others.
+	Producer *Producer
 	// Apply installs the new state; nil if nothing changes.
 	Apply func()
 	// Replies are delivered after Apply. One to the event's own call is among
@@ -74,6 +77,14 @@ type Outcome struct {
 	// Again asks for the same event to be decided once more, before all others
 	// that wait for its key: for work too large for one batch.
 	Again bool
+}
+
+// Producer is whose transaction records belong to. Guard is what the log gave out when it was
+// verified that the transaction is open; the log's own.
+type Producer struct {
+	ID    int64
+	Epoch int16
+	Guard uint64
 }
 
 // Record is a key and a value for the log; a nil value is a tombstone.

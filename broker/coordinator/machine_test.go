@@ -21,6 +21,10 @@ type kv struct {
 type put struct{ key, value string }
 type get struct{ key string }
 type park struct{}
+type inTransaction struct {
+	put
+	producer Producer
+}
 type wipe struct{ key string } // takes one character off per step
 type arm struct {
 	key string
@@ -50,6 +54,10 @@ func (m *kv) Decide(ev Event, now time.Time) Outcome {
 		if ev.Call != nil {
 			out.Replies = []Reply{{ev.Call, "ok " + m.values[b.key] + b.value}}
 		}
+		return out
+	case inTransaction:
+		out := m.Decide(Event{Body: b.put, Call: ev.Call}, now)
+		out.Producer = &b.producer
 		return out
 	case get:
 		return Outcome{Replies: []Reply{{ev.Call, "is " + m.values[b.key]}}}

@@ -325,3 +325,67 @@ func TestExactlyOnce(t *testing.T) {
 		t.Fatalf("%d requests, %d answers", sent.Load(), answered.Load())
 	}
 }
+
+// TestRecordsOfATransaction: they have a batch of their own, of their producer, behind what was
+// decided before and ahead of what comes after.
+func TestRecordsOfATransaction(t *testing.T) {
+	s, err := NewStepped(Options{Subsystem: "test"}, newKV(0, 0), time.Unix(0, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in inbox
+	s.Submit(in.event("a", Exclusive, put{"a", "1"}))
+	s.Submit(in.event("b", Exclusive, put{"b", "1"}))
+	s.Submit(in.event("c", Share, inTransaction{put{"c", "1"}, Producer{ID: 7, Epoch: 3, Guard: 9}}))
+	s.Submit(in.event("c", Share, inTransaction{put{"c", "2"}, Producer{ID: 8, Epoch: 0}}))
+	s.Submit(in.event("d", Exclusive, put{"d", "1"}))
+	var got []string
+	for _, w := range s.Flush() {
+		b := w.Batch
+		if err := b.Validate(); err != nil {
+			t.Error(err)
+		}
+		got = append(got, fmt.Sprintf("%d records of %d:%d transactional=%v", b.Count(), b.ProducerID(), b.ProducerEpoch(), b.Transactional()))
+		w.Commit()
+	}
+	want := "2 records of -1:-1 transactional=false; 1 records of 7:3 transactional=true; 1 records of 8:0 transactional=true; 1 records of -1:-1 transactional=false"
+	if strings.Join(got, "; ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "; "), want)
+	}
+	if got := in.take(); got != "ok 1; ok 1; ok 1; ok 2; ok 1" {
+		t.Errorf("answers: %s", got)
+	}
+
+	// The guard goes to the log, and only a log that knows transactions is asked.
+	synctest.Test(t, func(t *testing.T) {
+		l := &guardedLog{fakeLog: newFakeLog()}
+		r := newTestRuntime(t, l, nil)
+		r.Elected(0, 1)
+		var in inbox
+		synctest.Wait()
+		r.Submit(0, in.event("c", Share, inTransaction{put{"c", "1"}, Producer{ID: 7, Epoch: 3, Guard: 9}}))
+		expect(t, &in, "ok 1")
+		l.refuse = fmt.Errorf("%w: late", ErrProducerFenced)
+		r.Submit(0, in.event("c", Share, inTransaction{put{"c", "1"}, Producer{ID: 7, Epoch: 3, Guard: 10}}))
+		expect(t, &in, "producer is fenced: late")
+		r.Close()
+		if fmt.Sprint(l.guards) != "[9 10]" {
+			t.Errorf("guards: %v", l.guards)
+		}
+	})
+}
+
+type guardedLog struct {
+	*fakeLog
+	guards []uint64
+	refuse error
+}
+
+func (l *guardedLog) AppendTransactional(partition, epoch int32, b record.Batch, guard uint64, done func(int64, error)) {
+	l.guards = append(l.guards, guard)
+	if l.refuse != nil {
+		done(-1, l.refuse)
+		return
+	}
+	l.Append(partition, epoch, b, done)
+}

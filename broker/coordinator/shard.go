@@ -42,10 +42,11 @@ type retry struct {
 
 // write is one batch and the outcomes in it.
 type write struct {
-	builder *record.Builder
-	batch   record.Batch
-	entries []*entry
-	began   time.Time
+	builder  *record.Builder
+	batch    record.Batch
+	producer *Producer // of a transactional batch, which holds one outcome
+	entries  []*entry
+	began    time.Time
 }
 
 func newShard(m Machine, opts *Options, mx *metrics) *shard {
@@ -232,7 +233,7 @@ func (s *shard) watch(e *entry, now time.Time) {
 }
 
 // stage puts the event's records into the last staged batch, or a new one where
-// they do not fit.
+// they do not fit, or belong to a transaction.
 func (s *shard) stage(e *entry, now time.Time) error {
 	size := 0
 	for _, r := range e.out.Records {
@@ -242,10 +243,15 @@ func (s *shard) stage(e *entry, now time.Time) error {
 		return ErrTooLarge
 	}
 	var w *write
-	if n := len(s.staged); n > 0 && s.staged[n-1].builder.Size()+size <= s.opts.MaxBatchBytes {
+	producer := e.out.Producer
+	if n := len(s.staged); n > 0 && producer == nil && s.staged[n-1].producer == nil && s.staged[n-1].builder.Size()+size <= s.opts.MaxBatchBytes {
 		w = s.staged[n-1]
 	} else {
-		w = &write{builder: record.NewBuilder(record.Options{ProducerID: record.NoProducerID})}
+		o := record.Options{ProducerID: record.NoProducerID}
+		if producer != nil {
+			o = record.Options{ProducerID: producer.ID, ProducerEpoch: producer.Epoch, Transactional: true}
+		}
+		w = &write{builder: record.NewBuilder(o), producer: producer}
 		s.staged = append(s.staged, w)
 	}
 	ts := now.UnixMilli()
