@@ -36,7 +36,7 @@ func (g *deleteGroup) decide(m *machine, _ time.Time) coordinator.Outcome {
 	if code != 0 {
 		return coordinator.Outcome{Replies: reply}
 	}
-	keys := is.offsets.sorted()
+	keys := m.txn.with(g.group, is.offsets.sorted())
 	all := len(keys) <= m.cfg.TombstonesPerBatch
 	out := m.tombstones(g.group, keys[:min(len(keys), m.cfg.TombstonesPerBatch)], all, m.metrics.deleted, !all)
 	if all {

@@ -27,6 +27,12 @@
 // first join may wait; or how long a member id that was handed out waits to be
 // used), one for the join phase, one for the sync phase, and one per shard for expiry.
 //
+// # Transactions
+//
+// Offsets that are committed in a transaction (TxnOffsetCommit 0-5) are records of its
+// producer, in transactional batches. They are pending until the marker of the producer comes
+// to the same partition, which the broker tells (TransactionEnded), or Replay finds; see txnOffsets.
+//
 // # Records
 //
 // Those of Kafka, byte for byte, keys first:
@@ -60,8 +66,7 @@
 //
 // # What it refuses
 //
-// Transactional offset commits (records in transactional batches are skipped), the
-// consumer, share and streams protocols. A topic that the cluster does not know, or
+// The share and streams protocols. A topic that the cluster does not know, or
 // a partition that the topic does not have, cannot be committed to: so the
 // offsets of a group are bounded by the partitions of the cluster.
 //

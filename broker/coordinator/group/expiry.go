@@ -16,6 +16,7 @@ func (m *machine) dropOffsets(id string, gone []topicPartition, counter promethe
 	m.change(id, func(g *group) {
 		for _, tp := range gone {
 			delete(g.offsets, tp)
+			m.txn.drop(id, tp)
 		}
 	})
 }
@@ -28,7 +29,7 @@ func (sweep) decide(m *machine, now time.Time) coordinator.Outcome {
 		Key: coordinator.TimerKey{Kind: sweepTimer}, At: now.Add(m.cfg.OffsetsRetentionCheckInterval),
 	}}}
 	for _, id := range m.ids() {
-		if gone, all := m.groups[id].expired(m.cfg, now, 1); len(gone) > 0 || all {
+		if gone, all := m.expired(id, now, 1); len(gone) > 0 || all {
 			out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: expire{id}})
 		}
 	}
@@ -78,11 +79,10 @@ func (g *group) expired(cfg *Config, now time.Time, limit int) (gone []topicPart
 type expire struct{ group string }
 
 func (e expire) decide(m *machine, now time.Time) coordinator.Outcome {
-	g := m.groups[e.group]
-	if g == nil {
+	if m.groups[e.group] == nil {
 		return coordinator.Outcome{}
 	}
-	gone, all := g.expired(m.cfg, now, m.cfg.TombstonesPerBatch)
+	gone, all := m.expired(e.group, now, m.cfg.TombstonesPerBatch)
 	return m.tombstones(e.group, gone, all, m.metrics.expired, len(gone) == m.cfg.TombstonesPerBatch)
 }
 
@@ -126,6 +126,9 @@ func (t topicsDeleted) decide(m *machine, _ time.Time) coordinator.Outcome {
 				break
 			}
 		}
+		if n := len(out.Follow); len(m.txn.ofTopics(id, t, m.groups[id].offsets)) > 0 && (n == 0 || out.Follow[n-1].Key != id) {
+			out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: forgetTopics{id, t}})
+		}
 	}
 	return out
 }
@@ -147,6 +150,7 @@ func (f forgetTopics) decide(m *machine, _ time.Time) coordinator.Outcome {
 			keys = append(keys, tp)
 		}
 	}
+	keys = append(keys, m.txn.ofTopics(f.group, f.gone, g.offsets)...)
 	more := len(keys) > m.cfg.TombstonesPerBatch
 	return m.tombstones(f.group, sortedFirst(keys, m.cfg.TombstonesPerBatch), false, m.metrics.deleted, more)
 }

@@ -136,7 +136,7 @@ func (c *Coordinator) offsetFetch(req *kmsg.OffsetFetchRequest, reply func(kmsg.
 		reply(resp)
 	})
 	for i := range groups {
-		f := &offsetFetch{group: groups[i].Group, member: groups[i].MemberID, epoch: groups[i].MemberEpoch, all: groups[i].Topics == nil}
+		f := &offsetFetch{stable: req.RequireStable, group: groups[i].Group, member: groups[i].MemberID, epoch: groups[i].MemberEpoch, all: groups[i].Topics == nil}
 		f.call = coordinator.NewCall(func(body any) {
 			part := body.(*kmsg.OffsetFetchResponseGroup)
 			if f.all {

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -18,6 +17,7 @@ type machine struct {
 	log     *slog.Logger
 	newID   func() string // the random part of a member id
 	groups  map[string]*group
+	txn     txnOffsets
 	live    bool // loaded, and counted in the metrics
 }
 
@@ -53,19 +53,19 @@ func (m *machine) Decide(ev coordinator.Event, now time.Time) coordinator.Outcom
 	return ev.Body.(body).decide(m, now)
 }
 
-var errTransactional = errors.New("transactional records are not supported by this version")
-
 // Replay implements coordinator.Machine.
-func (m *machine) Replay(batch record.Batch, _ int64, key, value []byte) error {
-	if batch.Control() {
-		return nil // a marker says nothing about records outside of transactions
-	}
-	if batch.Transactional() {
-		return errTransactional
+func (m *machine) Replay(batch record.Batch, offset int64, key, value []byte) error {
+	if batch.Control() || batch.Transactional() {
+		return m.replayTxn(batch, offset, key, value)
 	}
 	e, err := decode(key, value)
 	if err != nil {
 		return err
+	}
+	if e.tp != (topicPartition{}) && value != nil {
+		m.txn.pass(e.group, e.tp)
+	} else if e.tp != (topicPartition{}) {
+		m.txn.drop(e.group, e.tp)
 	}
 	if value == nil && m.groups[e.group] == nil {
 		return nil // the tombstone of what is gone already

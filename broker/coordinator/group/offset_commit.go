@@ -125,6 +125,7 @@ func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 		m.change(c.req.Group, func(g *group) {
 			for _, ch := range changes {
 				g.offsets[ch.tp] = ch.c
+				m.txn.pass(c.req.Group, ch.tp)
 			}
 		})
 	}

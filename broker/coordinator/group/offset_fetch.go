@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -23,6 +24,7 @@ type offsetFetch struct {
 	epoch  int32
 	topics []fetchTopic
 	all    bool
+	stable bool // offsets of transactions that are not decided are not to be passed over
 	call   *coordinator.Call
 }
 
@@ -74,15 +76,30 @@ func (f *offsetFetch) decide(m *machine, _ time.Time) coordinator.Outcome {
 				n++
 			}
 			t := &resp.Topics[n-1]
-			t.Partitions = append(t.Partitions, c.response(tp.partition))
+			t.Partitions = append(t.Partitions, f.settled(m, tp, c.response(tp.partition)))
 		}
 	} else {
 		resp.Topics = make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(f.topics))
 		for i := range f.topics {
-			resp.Topics = append(resp.Topics, f.topics[i].fetch(known))
+			rt := f.topics[i].fetch(known)
+			for j := range rt.Partitions {
+				if p := &rt.Partitions[j]; f.topics[i].code == 0 {
+					*p = f.settled(m, topicPartition{f.topics[i].name, p.Partition}, *p)
+				}
+			}
+			resp.Topics = append(resp.Topics, rt)
 		}
 	}
 	return coordinator.Outcome{Replies: []coordinator.Reply{{To: f.call, Body: resp}}}
+}
+
+// settled is the answer for one partition. Who wants only what is decided is told to ask again
+// while a transaction is not.
+func (f *offsetFetch) settled(m *machine, tp topicPartition, p kmsg.OffsetFetchResponseGroupTopicPartition) kmsg.OffsetFetchResponseGroupTopicPartition {
+	if f.stable && m.txn.unstable(f.group, tp) {
+		return noOffset(tp.partition, kerr.UnstableOffsetCommit.Code)
+	}
+	return p
 }
 
 // fetch answers for one topic. An offset that was committed for an earlier topic

@@ -206,6 +206,10 @@ func (s *script) command(t *testing.T, line string) {
 		s.printf("waiting: %s", strings.Join(w, " "))
 	case "state":
 		s.state()
+	case "txn-commit":
+		s.txnCommit(t, a)
+	case "marker":
+		s.marker(t, a)
 	default:
 		s.request(t, name, a)
 	}
@@ -254,6 +258,13 @@ func (s *script) start(a args) {
 
 // logged prints the records of a batch.
 func (s *script) logged(b record.Batch) {
+	if b.Control() {
+		s.printf("log %d marker of producer %d", b.BaseOffset(), b.ProducerID())
+		return
+	}
+	if b.Transactional() {
+		s.printf("log %d transaction of producer %d:%d", b.BaseOffset(), b.ProducerID(), b.ProducerEpoch())
+	}
 	for r, err := range b.Records(1 << 20) {
 		if err != nil {
 			s.t.Fatal(err)

@@ -184,6 +184,9 @@ func (m *machine) durable() map[string]string {
 			out[id] = text
 		}
 	}
+	if text := m.txn.durable(); text != "" {
+		out["\xff pending"] = text
+	}
 	return out
 }
 

@@ -1,0 +1,158 @@
+package group
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
+)
+
+// txnOffsetCommit is a TxnOffsetCommit request; topics as in offsetCommit. Its offsets are
+// written in a batch of the producer, and pending until its marker comes.
+type txnOffsetCommit struct {
+	req    *kmsg.TxnOffsetCommitRequest
+	topics []resolved
+	guard  uint64
+	call   *coordinator.Call
+}
+
+// CommitTransactional answers a TxnOffsetCommit request like Handle. Guard is what the
+// partition of __consumer_offsets gave out before the transaction coordinator was asked
+// whether the transaction is open; 0 where it did not have to be asked.
+func (c *Coordinator) CommitTransactional(req *kmsg.TxnOffsetCommitRequest, guard uint64, reply func(kmsg.Response)) {
+	o := &txnOffsetCommit{req: req, topics: make([]resolved, len(req.Topics)), guard: guard, call: callFor(reply)}
+	for i, t := range req.Topics {
+		o.topics[i] = c.byName(t.Topic)
+	}
+	c.metrics.requests.WithLabelValues(kmsg.NameForKey(req.Key())).Inc()
+	if req.Group == "" {
+		reply(o.refuse(kerr.InvalidGroupID.Code))
+		return
+	}
+	c.submit(req.Group, coordinator.Share, o, o.call, o.refuseFor)
+}
+
+// refuse gives all partitions the code, except those that have one already.
+func (c *txnOffsetCommit) refuse(code int16) *kmsg.TxnOffsetCommitResponse {
+	return c.respond(func(resolved, *kmsg.TxnOffsetCommitRequestTopicPartition) int16 { return code })
+}
+
+func (c *txnOffsetCommit) refuseFor(err error) any {
+	switch {
+	case errors.Is(err, coordinator.ErrTooLarge):
+		return c.refuse(kerr.InvalidCommitOffsetSize.Code)
+	case errors.Is(err, coordinator.ErrProducerFenced):
+		return c.refuse(kerr.InvalidProducerEpoch.Code)
+	case errors.Is(err, coordinator.ErrNotInTransaction):
+		return c.refuse(kerr.InvalidTxnState.Code)
+	}
+	return c.refuse(errorCode(err))
+}
+
+// respond answers each partition with its own error code, or else with fn's.
+func (c *txnOffsetCommit) respond(fn func(resolved, *kmsg.TxnOffsetCommitRequestTopicPartition) int16) *kmsg.TxnOffsetCommitResponse {
+	resp := kmsg.NewPtrTxnOffsetCommitResponse()
+	resp.Version = c.req.Version
+	resp.Topics = make([]kmsg.TxnOffsetCommitResponseTopic, 0, len(c.req.Topics))
+	for i := range c.req.Topics {
+		t, known := &c.req.Topics[i], c.topics[i]
+		rt := kmsg.NewTxnOffsetCommitResponseTopic()
+		rt.Topic = t.Topic
+		rt.Partitions = make([]kmsg.TxnOffsetCommitResponseTopicPartition, 0, len(t.Partitions))
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, known.code
+			if known.code == 0 {
+				if p.Partition < 0 || p.Partition >= known.partitions {
+					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				} else {
+					rp.ErrorCode = fn(known, p)
+				}
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+func (c *txnOffsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
+	each, code := c.check(m)
+	if code != 0 {
+		return coordinator.Outcome{Replies: []coordinator.Reply{{To: c.call, Body: c.refuse(code)}}}
+	}
+	out := coordinator.Outcome{Producer: &coordinator.Producer{ID: c.req.ProducerID, Epoch: c.req.ProducerEpoch, Guard: c.guard}}
+	type change struct {
+		tp topicPartition
+		c  committed
+	}
+	var changes []change
+	resp := c.respond(func(t resolved, p *kmsg.TxnOffsetCommitRequestTopicPartition) int16 {
+		metadata := deref(p.Metadata)
+		if utf16Len(metadata) > m.cfg.OffsetMetadataMaxSize {
+			return kerr.OffsetMetadataTooLarge.Code
+		}
+		if each != nil {
+			if code := each(t.id, p.Partition); code != 0 {
+				return generationCode(code)
+			}
+		}
+		ch := change{topicPartition{t.name, p.Partition}, committed{
+			offset: p.Offset, leaderEpoch: max(-1, p.LeaderEpoch), metadata: metadata, at: now.UnixMilli(), expires: -1, topicID: t.id,
+		}}
+		changes = append(changes, ch)
+		out.Records = append(out.Records, offsetRecord(c.req.Group, ch.tp, &ch.c))
+		return 0
+	})
+	out.Replies = []coordinator.Reply{{To: c.call, Body: resp}}
+	if len(changes) > 0 {
+		out.Apply = func() {
+			for _, ch := range changes {
+				m.txn.put(c.req.ProducerID, c.req.Group, ch.tp, ch.c)
+			}
+		}
+	}
+	return out
+}
+
+// generationCode is how members of all kinds are told that they are behind.
+func generationCode(code int16) int16 {
+	if code == kerr.StaleMemberEpoch.Code {
+		return kerr.IllegalGeneration.Code
+	}
+	return code
+}
+
+// check says whether the group takes the commit. A producer need not say for which member it
+// commits, and one that does is checked against the generation, also in the midst of a
+// rebalance: it read what it read as a member of it.
+func (c *txnOffsetCommit) check(m *machine) (each func([16]byte, int32) int16, code int16) {
+	req := c.req
+	g := m.groups[req.Group]
+	switch {
+	case req.ProducerID < 0 || req.ProducerEpoch < 0:
+		return nil, kerr.InvalidProducerIDMapping.Code
+	case g == nil && req.Generation >= 0:
+		return nil, kerr.IllegalGeneration.Code
+	case g == nil && len(m.groups) >= m.cfg.MaxGroups:
+		return nil, kerr.CoordinatorNotAvailable.Code
+	case g == nil:
+		return nil, 0 // a simple group comes to be, if the transaction is committed
+	case g.modern != nil:
+		each, code = g.modern.checkCommit(commitCheck{member: req.MemberID, instance: req.InstanceID, epoch: req.Generation, version: req.Version, txn: true})
+		return each, generationCode(code)
+	case req.Generation < 0 && (g.state == Empty || req.MemberID == "" && req.InstanceID == nil):
+		return nil, 0
+	}
+	if _, code = g.checkMember(req.MemberID, req.InstanceID); code != 0 {
+		return nil, code
+	}
+	if req.Generation != g.generation {
+		return nil, kerr.IllegalGeneration.Code
+	}
+	return nil, 0
+}
