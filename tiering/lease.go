@@ -77,12 +77,12 @@ func (l *Lease) Close() {
 	l.Changed()
 }
 
-func (l *Lease) setFault(err error) {
+// setFault says why the partition is not uploaded, nil that it is, and reports whether that is news.
+func (l *Lease) setFault(err error) (changed bool) {
 	if err == nil {
-		l.fault.Store(nil)
-		return
+		return l.fault.Swap(nil) != nil
 	}
-	l.fault.Store(&err)
+	return l.fault.Swap(&err) == nil
 }
 
 // rollHeap orders leases by roll time, retainHeap by retention time. Both let a lease be moved or taken out.

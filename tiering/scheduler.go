@@ -301,7 +301,9 @@ func (s *scheduler) planRolls(now time.Time) (next time.Time) {
 				} else {
 					it.lease.retry = backoff{}
 				}
-				it.lease.setFault(it.err)
+				if it.lease.setFault(it.err) && it.err != nil {
+					e.o.Logger.Warn("partition not uploaded, and tried again", "partition", it.lease.id, "err", it.err)
+				}
 				s.release(it.lease)
 			}
 		})

@@ -144,6 +144,8 @@ func (s *script) command(words []string) {
 	case "tiered":
 		s.SetTiered(n["to"])
 		s.FreeLocal(n["to"])
+	case "start":
+		s.SetLogStart(n["to"])
 	case "save":
 		s.SaveState()
 	case "reopen":

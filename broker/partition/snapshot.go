@@ -20,6 +20,7 @@ type Snapshot struct {
 // watermark. It may read the local log.
 func (p *Partition) Snapshot(from, end int64) (Snapshot, error) {
 	p.mu.Lock()
+	from = max(from, p.log.Start()) // the first batch may begin below it, and has nothing there any more
 	out := Snapshot{Epochs: p.epochs.within(from, end)}
 	out.Stable = p.stable.Load() // before the high watermark, below which what began below it is decided
 	high := p.highWater.Load()
