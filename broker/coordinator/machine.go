@@ -100,6 +100,8 @@ type Reply struct {
 type Timer struct {
 	Key TimerKey
 	At  time.Time
+	// Keep leaves a timer that is set as it is.
+	Keep bool
 }
 
 // TimerKey names a timer. Its parts are the machine's own.

@@ -72,7 +72,7 @@ func (m *kv) Decide(ev Event, now time.Time) Outcome {
 		out.Again = true
 		return out
 	case arm:
-		return Outcome{Timers: []Timer{{TimerKey{Key: b.key}, now.Add(b.at)}}, Replies: []Reply{{ev.Call, "armed"}}}
+		return Outcome{Timers: []Timer{{Key: TimerKey{Key: b.key}, At: now.Add(b.at)}}, Replies: []Reply{{ev.Call, "armed"}}}
 	}
 	panic(fmt.Sprintf("unknown body %T", ev.Body))
 }

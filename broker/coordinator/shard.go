@@ -276,7 +276,9 @@ func (s *shard) apply(out Outcome) {
 		r.To.Answer(r.Body)
 	}
 	for _, t := range out.Timers {
-		s.timers.set(t.Key, t.At)
+		if !t.Keep || s.timers.byKey[t.Key] == nil {
+			s.timers.set(t.Key, t.At)
+		}
 	}
 	for _, ev := range out.Follow {
 		s.ready = append(s.ready, &entry{ev: ev})

@@ -194,6 +194,7 @@ func (m *machine) consumerGroupFor(id string, joins bool, now time.Time) (*consu
 		return m.consumerTurn(id, nil, now), 0, ""
 	case g.empty():
 		t := m.consumerTurn(id, nil, now)
+		t.g.epoch, t.g.assigned = g.generation, g.generation // epochs of a group id do not go back
 		t.out.Records = append(t.out.Records, g.groupTombstones(id)...)
 		for _, p := range g.pending {
 			t.cancel(sessionTimer, p)

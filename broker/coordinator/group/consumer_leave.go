@@ -41,11 +41,15 @@ func (h *consumerHeartbeat) leave(m *machine, now time.Time) coordinator.Outcome
 	return t.fence("it leaves", mb)
 }
 
-// fence takes members out, and begins an epoch without them.
+// fence takes members out, and begins an epoch without them; or makes the group a classic
+// one if only members of that protocol are left.
 func (t *consumerTurn) fence(why string, members ...*consumerMember) coordinator.Outcome {
 	t.edit()
 	for _, mb := range members {
 		t.remove(mb, why)
+	}
+	if t.mayDowngrade() {
+		return t.downgrade(why)
 	}
 	t.assign()
 	return t.outcome()

@@ -34,7 +34,15 @@ func refuseHeartbeat(version int16, err error) any {
 func (h *heartbeat) decide(m *machine, now time.Time) coordinator.Outcome {
 	var out coordinator.Outcome
 	code := kerr.UnknownMemberID.Code
-	if g := m.groups[h.req.Group]; g != nil {
+	g := m.groups[h.req.Group]
+	var c *consumerGroup
+	if g != nil {
+		c, _ = g.modern.(*consumerGroup)
+	}
+	switch {
+	case c != nil:
+		code, out.Timers = h.heartbeatConsumer(c, now)
+	case g != nil:
 		var mb *member
 		mb, code = g.checkMember(h.req.MemberID, h.req.InstanceID)
 		switch {

@@ -103,6 +103,16 @@ func (j *joinGroup) decide(m *machine, now time.Time) coordinator.Outcome {
 		}
 	}
 	d := m.draft(req.Group, now)
+	if g := m.groups[req.Group]; g != nil && g.modern != nil {
+		if c, ok := g.modern.(*consumerGroup); ok && !g.empty() {
+			return j.joinConsumer(m, c, now)
+		}
+		if !g.empty() {
+			return j.refuse("", kerr.InconsistentGroupProtocol.Code)
+		}
+		// One of another kind that nobody is in becomes a classic one.
+		d.out.Records = append(d.out.Records, g.modern.tombstones(req.Group)...)
+	}
 	ps := j.protocols()
 	switch {
 	case !j.accepted(d.ms, m.cfg.MaxSize):

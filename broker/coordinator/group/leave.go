@@ -35,6 +35,11 @@ func (l *leaveGroup) members() []kmsg.LeaveGroupRequestMember {
 }
 
 func (l *leaveGroup) decide(m *machine, now time.Time) coordinator.Outcome {
+	if g := m.groups[l.req.Group]; g != nil {
+		if c, ok := g.modern.(*consumerGroup); ok {
+			return l.leaveConsumer(m, c, now)
+		}
+	}
 	d := m.draft(l.req.Group, now)
 	resp := leaveError(l.req.Version, 0)
 	var left []string

@@ -181,3 +181,52 @@ func (s *script) modernRecord(k recordKey, value []byte) string {
 	}
 	return fmt.Sprintf("current %s %s", k.group, g.members[0])
 }
+
+// owningSubscription is a cooperative consumer's metadata, with what it has: topic/0+1;topic/2.
+func owningSubscription(topics []string, owned string) []byte {
+	m := kmsg.NewConsumerMemberMetadata()
+	m.Version, m.Topics, m.Generation = 1, topics, -1
+	for _, o := range classicOwned(owned) {
+		p := kmsg.NewConsumerMemberMetadataOwnedPartition()
+		p.Topic, p.Partitions = o.Topic, o.Partitions
+		m.OwnedPartitions = append(m.OwnedPartitions, p)
+	}
+	return m.AppendTo(nil)
+}
+
+// classicAssignment is what a leader gives to a member: topic/0+1;topic/2.
+func classicAssignment(text string) []byte {
+	m := kmsg.NewConsumerMemberAssignment()
+	m.Topics = classicOwned(text)
+	return m.AppendTo(nil)
+}
+
+func classicOwned(text string) (out []kmsg.ConsumerMemberAssignmentTopic) {
+	for _, part := range strings.Split(text, ";") {
+		topic, list, ok := strings.Cut(part, "/")
+		if !ok {
+			continue
+		}
+		t := kmsg.NewConsumerMemberAssignmentTopic()
+		t.Topic = topic
+		for _, n := range strings.Split(list, "+") {
+			p, _ := strconv.Atoi(n)
+			t.Partitions = append(t.Partitions, int32(p))
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// classicText is an assignment of the classic protocol, if it is one.
+func classicText(b []byte) string {
+	var m kmsg.ConsumerMemberAssignment
+	if len(b) < 10 || m.ReadFrom(b) != nil {
+		return fmt.Sprintf("%q", b)
+	}
+	var parts []string
+	for _, t := range m.Topics {
+		parts = append(parts, fmt.Sprintf("%s%v", t.Topic, t.Partitions))
+	}
+	return fmt.Sprintf("v%d:%s", m.Version, strings.Join(parts, "+"))
+}

@@ -21,7 +21,7 @@ func subscription(topics ...string) []byte {
 	return binary.BigEndian.AppendUint32(b, 0xffffffff)
 }
 
-// parseProtocols reads name:topic+topic,name:topic.
+// parseProtocols reads name:topic+topic,name:topic; after another : what the member has, topic/0+1.
 func parseProtocols(text string) []kmsg.JoinGroupRequestProtocol {
 	var out []kmsg.JoinGroupRequestProtocol
 	if text == "" {
@@ -29,8 +29,12 @@ func parseProtocols(text string) []kmsg.JoinGroupRequestProtocol {
 	}
 	for _, p := range strings.Split(text, ",") {
 		name, topics, _ := strings.Cut(p, ":")
+		topics, owned, has := strings.Cut(topics, ":")
 		r := kmsg.NewJoinGroupRequestProtocol()
 		r.Name, r.Metadata = name, subscription(strings.Split(topics, "+")...)
+		if has {
+			r.Metadata = owningSubscription(strings.Split(topics, "+"), owned)
+		}
 		out = append(out, r)
 	}
 	return out
@@ -92,6 +96,9 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 			m, text, _ := strings.Cut(as, ":")
 			ga := kmsg.NewSyncGroupRequestGroupAssignment()
 			ga.MemberID, ga.MemberAssignment = m, []byte(text)
+			if strings.Contains(text, "/") {
+				ga.MemberAssignment = classicAssignment(text)
+			}
 			r.GroupAssignment = append(r.GroupAssignment, ga)
 		}
 		return r
@@ -215,7 +222,7 @@ func describeResponse(resp kmsg.Response) string {
 	case *kmsg.SyncGroupResponse:
 		add("%s", errorName(r.ErrorCode))
 		if r.ErrorCode == 0 {
-			add("%q protocol=%s/%s", r.MemberAssignment, deref(r.ProtocolType), deref(r.Protocol))
+			add("%s protocol=%s/%s", classicText(r.MemberAssignment), deref(r.ProtocolType), deref(r.Protocol))
 		}
 	case *kmsg.HeartbeatResponse:
 		add("%s", errorName(r.ErrorCode))

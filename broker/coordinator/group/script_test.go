@@ -303,7 +303,7 @@ func (ms *membership) String() string {
 			fmt.Fprintf(&b, "(%s)", *m.instance)
 		}
 		if m.assignment != nil {
-			fmt.Fprintf(&b, "=%q", m.assignment)
+			fmt.Fprintf(&b, "=%s", classicText(m.assignment))
 		}
 		if m.join.waits() {
 			b.WriteString("+join")

@@ -38,6 +38,11 @@ func (s *syncGroup) refuse(code int16) coordinator.Outcome {
 func (s *syncGroup) decide(m *machine, now time.Time) coordinator.Outcome {
 	req := s.req
 	g := m.groups[req.Group]
+	if g != nil {
+		if c, ok := g.modern.(*consumerGroup); ok {
+			return s.syncConsumer(m, c, now)
+		}
+	}
 	if g == nil || g.state == Empty {
 		return s.refuse(kerr.UnknownMemberID.Code)
 	}
