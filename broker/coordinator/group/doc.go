@@ -1,7 +1,8 @@
-// Package group coordinates consumer groups by Kafka's classic protocol, and
-// keeps committed offsets: JoinGroup 0-9, SyncGroup 0-5, Heartbeat 0-4,
-// LeaveGroup 0-5, OffsetCommit 2-10, OffsetFetch 1-10, OffsetDelete 0,
-// ListGroups 0-5, DescribeGroups 0-6, DeleteGroups 0-2. Requests and responses are kmsg's;
+// Package group coordinates groups of every kind, and keeps their committed offsets: the
+// classic protocol (JoinGroup 0-9, SyncGroup 0-5, Heartbeat 0-4, LeaveGroup 0-5,
+// DescribeGroups 0-6), the consumer protocol (ConsumerGroupHeartbeat 0-1,
+// ConsumerGroupDescribe 0-1), and for all kinds OffsetCommit 2-10, OffsetFetch 1-10, TxnOffsetCommit 0-5,
+// OffsetDelete 0, ListGroups 0-5, DeleteGroups 0-2. Requests and responses are kmsg's;
 // error codes are Kafka's.
 //
 // # Parts
@@ -9,8 +10,12 @@
 //	Coordinator   picks the shard of a group, takes apart requests about many groups,
 //	              resolves topic ids
 //	machine       the groups of one partition of __consumer_offsets; decides, purely
-//	group         a membership, never changed but replaced, and offsets by partition
-//	draft         a decision: a clone of a membership, answers, timers, records
+//	group         a membership or a modern, never changed but replaced, and offsets by partition
+//	membership    who is in a classic group
+//	modern        a group of another kind: consumerGroup
+//	draft         a decision about a membership: a clone, answers, timers, records
+//	consumerTurn  the same about a consumer group
+//	assignor      (package) who should have what
 //
 // The runtime is package coordinator's: a decision with records is applied and
 // answered when they are committed, and a refused one leaves no trace. So a leader's
@@ -32,6 +37,33 @@
 // Offsets that are committed in a transaction (TxnOffsetCommit 0-5) are records of its
 // producer, in transactional batches. They are pending until the marker of the producer comes
 // to the same partition, which the broker tells (TransactionEnded), or Replay finds; see txnOffsets.
+//
+// # Kinds
+//
+// A group id belongs to one Kind at a time. What all kinds have in common asks the
+// interface modern: lists, descriptions, deletion, expiry, who may commit and read offsets,
+// replay, timers. A kind brings an implementation of it, the keys of its records (keyForms,
+// newModern), and bodies for its requests. A group without members gives its id up to
+// whichever kind is joined next, in the batch of the one who joins.
+//
+// # Groups of the consumer protocol
+//
+// A member sends heartbeats and nothing else. A change of what members subscribe to, or of
+// those topics (their ids, partitions, racks), begins a group epoch; an assignor computes the
+// target of it at once; each member goes to its target on its own (reconcile), giving up
+// before others take over. Members are known by the epoch that they have reached; who names
+// another is fenced. Timers: one per member for its session, one for as long as it has
+// something to give up.
+//
+// Subscriptions may be regular expressions in RE2 syntax, which match whole names. They are
+// resolved in the decision, against the image of the topics, and kept in the log; when the
+// topics change again after 10 s.
+//
+// # From one protocol to the other
+//
+// See migrate.go: a classic group of consumers becomes a consumer group when the first
+// member of that protocol joins, and a classic one again when only members of the classic
+// protocol are left. In between these are served as in consumer_classic.go.
 //
 // # Records
 //
@@ -56,17 +88,39 @@
 // retention time; group values v3. Records of other kinds, of unknown versions, or
 // that do not parse are skipped with a log line and a metric.
 //
+// Consumer groups, keys first; values have version 0 and are flexible:
+//
+//	version int16 = 3      │ group string                    the group epoch
+//	version int16 = 5, 7, 8│ group string │ member string    a member, its target, what it has
+//	version int16 = 6      │ group string                    the epoch of the targets
+//	version int16 = 16     │ group string │ regex string     the topics of a regular expression
+//
+//	3   │ epoch int32 │ tags: 0 = metadata hash int64 │
+//	5   │ instance id nullable │ rack nullable │ client id │ client host │ topics [ name ] │
+//	    │ regex nullable │ rebalance timeout int32 │ assignor nullable │ tags: 0 = of the classic
+//	    │ protocol: int8 1 │ session timeout int32 │ protocols [ name │ metadata bytes ] │
+//	6   │ epoch int32 │ tags: 0 = timestamp int64 │
+//	7   │ topics [ id uuid │ partitions [ int32 ] ] │
+//	8   │ epoch int32 │ epoch before int32 │ state int8: 0 stable, 1 unrevoked, 2 unreleased │
+//	    │ it has [ id uuid │ partitions [ int32 ] │ tags: 0 = since epochs [ int32 ] ] │
+//	    │ it must give up [ id uuid │ partitions [ int32 ] ] │
+//	16  │ topics [ name ] │ version int64 │ timestamp int64 │
+//
+// Key version 4, which older brokers compared topics with, is read and does nothing.
+//
 // # Invariants
 //
 //   - What Replay makes of the committed records equals the state in memory, but for
 //     who waits, timers, and groups of generation 0.
 //   - A generation has one assignment; members of another generation can neither commit nor sync.
 //   - A request is answered exactly once.
-//   - A group that is not Empty has members, all supporting its protocol, and a leader among them.
+//   - A classic group that is not Empty has members, all supporting its protocol, and a leader among them.
+//   - Of a consumer group no partition is in two targets, nor had by two members, what they
+//     have yet to give up included.
 //
 // # What it refuses
 //
-// The share and streams protocols. A topic that the cluster does not know, or
+// Share and streams groups. A topic that the cluster does not know, or
 // a partition that the topic does not have, cannot be committed to: so the
 // offsets of a group are bounded by the partitions of the cluster.
 //
@@ -81,7 +135,16 @@
 //     returned, by name or by id.
 //   - A JoinGroup or SyncGroup that takes the place of a parked one of the same member
 //     has the first answered with REBALANCE_IN_PROGRESS.
-//   - Member ids handed out and not used are bounded, as are groups and metadata of a member.
+//   - Member ids handed out and not used are bounded, as are groups, metadata of a member and
+//     the different regular expressions of a group.
+//   - The target of a group epoch is computed when the epoch begins: there is no interval
+//     between assignments, and a group is never seen Assigning.
+//   - The metadata hash is another function than Kafka's, and is compared when a member sends a
+//     heartbeat and the topics may have changed, once a second at most.
+//   - The member that completes a downgrade by replacing the last one of the consumer
+//     protocol need not be static.
+//   - Where a client-side assignor had given a partition twice, an upgraded group knows the
+//     first of its owners.
 //
 // # Concurrency
 //
