@@ -57,7 +57,7 @@ func (b *Broker) assemble(context.Context) error {
 	}
 	past := &history{meta: b.meta, locator: b.locator, reader: b.reader}
 	if b.groups, err = group.New(group.Options{
-		Config: groupConfig(b.cfg), Log: &internalLog{topic: api.OffsetsTopic, table: b.table, history: past},
+		Config: b.groupConfig(), Log: &internalLog{topic: api.OffsetsTopic, table: b.table, history: past},
 		Topics: topicNames{b.meta}, Logger: b.logger.With("part", "groups"), Registerer: b.registry,
 	}); err != nil {
 		return err
@@ -93,7 +93,8 @@ func cleanerRate(bytesPerSecond float64) int64 {
 	return int64(max(bytesPerSecond, 1))
 }
 
-func groupConfig(c *config.Config) group.Config {
+func (b *Broker) groupConfig() group.Config {
+	c := b.cfg
 	g := group.Defaults()
 	g.Partitions = c.OffsetsTopicPartitions
 	g.MinSessionTimeout, g.MaxSessionTimeout = c.GroupMinSessionTimeout, c.GroupMaxSessionTimeout
@@ -101,6 +102,7 @@ func groupConfig(c *config.Config) group.Config {
 	if c.GroupMaxSize > 0 {
 		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
 	}
+	g.Override = func(group, key string) (string, bool) { return b.meta.Image().GroupConfigs(group).Get(key) }
 	cg := &g.Consumer
 	cg.SessionTimeout, cg.MinSessionTimeout, cg.MaxSessionTimeout = c.ConsumerSessionTimeout, c.ConsumerMinSessionTimeout, c.ConsumerMaxSessionTimeout
 	cg.HeartbeatInterval, cg.MinHeartbeatInterval, cg.MaxHeartbeatInterval = c.ConsumerHeartbeatInterval, c.ConsumerMinHeartbeatInterval, c.ConsumerMaxHeartbeatInterval

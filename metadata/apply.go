@@ -43,6 +43,8 @@ func (e *edit) apply(index uint64, c record.Command) Result {
 		return Result{Reason: e.setTopicConfig(c)}
 	case *record.SetBrokerConfig:
 		return Result{Reason: e.setBrokerConfig(c)}
+	case *record.SetGroupConfig:
+		return Result{Reason: e.setGroupConfig(c)}
 	case *record.AllocateProducerIDs:
 		return e.allocateProducerIDs(c)
 	case *record.ChangePartition:

@@ -213,3 +213,20 @@ func (e *edit) setBrokerConfig(c *record.SetBrokerConfig) record.Reason {
 	}
 	return record.OK
 }
+
+func (e *edit) setGroupConfig(c *record.SetGroupConfig) record.Reason {
+	if c.Group == "" {
+		return record.Invalid
+	}
+	configs, err := e.GroupConfigs(c.Group).Apply(c.Changes)
+	_, there := e.groupConfigs.Get(c.Group)
+	switch {
+	case err != nil, !there && len(configs) > 0 && e.groupConfigs.Len() >= record.MaxGroupConfigs:
+		return record.TooMany
+	case len(configs) == 0:
+		e.groupConfigs.Delete(c.Group)
+	default:
+		e.groupConfigs.Set(c.Group, configs)
+	}
+	return record.OK
+}

@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/tidelinehq/tideline/metadata/record"
@@ -52,6 +54,34 @@ func TestBrokerLifecycle(t *testing.T) {
 		t.Fatal("broker or its settings left")
 	}
 	w.want(&record.AllocateProducerIDs{Broker: 1, BrokerEpoch: 2, Count: 1}, record.NoBroker)
+}
+
+func TestGroupConfigs(t *testing.T) {
+	w := newLedgerWorld(t)
+	set := func(group, value string) *record.SetGroupConfig {
+		return &record.SetGroupConfig{Group: group, Changes: []record.ConfigChange{{Key: "k", Value: value, Delete: value == ""}}}
+	}
+	w.want(set("", "1"), record.Invalid)
+	w.ok(set("g", "1"))
+	again, err := ReadImage(bytes.NewReader(snapshotBytes(t, w.image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*Image{w.image, again} {
+		if v, ok := m.GroupConfigs("g").Get("k"); !ok || v != "1" {
+			t.Fatalf("got %v", m.GroupConfigs("g"))
+		}
+	}
+	w.ok(set("g", ""))
+	w.ok(set("g", ""))
+	if w.image.groupConfigs.Len() != 0 {
+		t.Fatal("a group without settings takes room")
+	}
+	for i := range record.MaxGroupConfigs {
+		w.ok(set(fmt.Sprint(i), "1"))
+	}
+	w.want(set("g", "1"), record.TooMany)
+	w.ok(set("1", "2"))
 }
 
 func TestChangePartition(t *testing.T) {

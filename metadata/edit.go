@@ -28,7 +28,7 @@ func fork[K int32 | uint32 | uint64 | string, V any](m btree.Map[K, V]) btree.Ma
 func (m *Image) edit(delta *changes) *edit {
 	return &edit{delta: delta, ownedSets: map[*slotSet]struct{}{}, Image: Image{
 		index: m.index, cluster: m.cluster, replicas: m.replicas,
-		brokers: fork(m.brokers), brokerConfigs: fork(m.brokerConfigs),
+		brokers: fork(m.brokers), brokerConfigs: fork(m.brokerConfigs), groupConfigs: fork(m.groupConfigs),
 		topics: fork(m.topics), topicIDs: fork(m.topicIDs), ordinals: fork(m.ordinals),
 		partitions: fork(m.partitions), led: fork(m.led), hosted: fork(m.hosted),
 		intents: fork(m.intents), brokerUpload: fork(m.brokerUpload), objects: fork(m.objects),

@@ -17,9 +17,10 @@ type Image struct {
 
 	brokers       btree.Map[int32, *Broker]
 	brokerConfigs btree.Map[int32, Configs]
-	topics        btree.Map[string, *Topic] // by name
-	topicIDs      btree.Map[string, *Topic] // by the 16 bytes of the id
-	ordinals      btree.Map[uint32, *Topic] // by ordinal
+	groupConfigs  btree.Map[string, Configs] // by group id
+	topics        btree.Map[string, *Topic]  // by name
+	topicIDs      btree.Map[string, *Topic]  // by the 16 bytes of the id
+	ordinals      btree.Map[uint32, *Topic]  // by ordinal
 	partitions    btree.Map[uint64, *partition]
 	led, hosted   btree.Map[int32, *slotSet] // per broker
 
@@ -138,6 +139,12 @@ func (m *Image) BrokerCount() int { return m.brokers.Len() }
 // brokers for record.DefaultBroker.
 func (m *Image) BrokerConfigs(id int32) Configs {
 	c, _ := m.brokerConfigs.Get(id)
+	return c
+}
+
+// GroupConfigs returns the settings of a consumer group.
+func (m *Image) GroupConfigs(group string) Configs {
+	c, _ := m.groupConfigs.Get(group)
 	return c
 }
 

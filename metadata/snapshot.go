@@ -61,6 +61,9 @@ func (m *Image) WriteTo(w io.Writer) (int64, error) {
 		p.Ordinal, p.Partition = uint32(s>>32), x.Partition
 		return f.add(record.StatePurging, &p)
 	})
+	m.groupConfigs.Scan(func(group string, c Configs) bool {
+		return f.add(record.StateGroupConfigs, &record.GroupConfigs{Group: group, Configs: c})
+	})
 	f.flush()
 	f.kind, f.records = frameEnd, f.total
 	f.buf = binary.LittleEndian.AppendUint32(append(f.buf[:0], make([]byte, frameHeader+4)...), f.sums)

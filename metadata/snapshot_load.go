@@ -63,6 +63,8 @@ func (l *loader) kind(kind record.StateKind) func(b []byte, version uint8) ([]by
 		return loadState(func(b *Broker) error { return put(&l.brokers, b.ID, b) })
 	case record.StateBrokerConfigs:
 		return loadState(func(c *record.BrokerConfigs) error { return put(&l.brokerConfigs, c.Broker, c.Configs) })
+	case record.StateGroupConfigs:
+		return loadState(func(c *record.GroupConfigs) error { return put(&l.groupConfigs, c.Group, c.Configs) })
 	case record.StateTopic:
 		return loadState(l.loadTopic)
 	case record.StatePartition:

@@ -251,6 +251,7 @@ func (w *world) config() {
 	if tp, _, _, ok := w.pick(); ok {
 		w.apply(&record.SetTopicConfig{Topic: tp.Topic, Changes: []record.ConfigChange{{Key: fmt.Sprint("k", w.r.IntN(4)), Value: "v", Delete: w.r.IntN(2) == 0}}})
 		w.apply(&record.SetBrokerConfig{Broker: w.r.Int32N(6) - 1, Changes: []record.ConfigChange{{Key: "x", Value: fmt.Sprint(w.index)}}})
+		w.apply(&record.SetGroupConfig{Group: fmt.Sprint("g", w.index%4), Changes: []record.ConfigChange{{Key: "y", Value: fmt.Sprint(w.index), Delete: w.index%3 == 0}}})
 		x, _ := w.image.Broker(0)
 		if x != nil {
 			w.apply(&record.AllocateProducerIDs{Broker: 0, BrokerEpoch: x.Epoch, Count: w.r.Int32N(3)})

@@ -11,7 +11,7 @@ import (
 	"github.com/tidelinehq/tideline/metadata/record"
 )
 
-// describeConfigs answers DescribeConfigs for topics and brokers, each once however
+// describeConfigs answers DescribeConfigs for topics, brokers and groups, each once however
 // often it is named: the answer to ten bytes has kilobytes.
 func describeConfigs(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.DescribeConfigsRequest)
@@ -52,7 +52,7 @@ func nameFilter(names []string) func(string) bool {
 	return func(n string) bool { _, ok := set[n]; return ok }
 }
 
-// configEntries returns the settings of a topic or broker.
+// configEntries returns the settings of a topic, broker or group.
 func (a *API) configEntries(kind kmsg.ConfigResourceType, name string) ([]config.Entry, error) {
 	image := a.Metadata.Image()
 	switch kind {
@@ -89,9 +89,24 @@ func (a *API) configEntries(kind kmsg.ConfigResourceType, name string) ([]config
 			}
 		}
 		return defaults, nil
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if name == "" {
+			return nil, fmt.Errorf("%w: group name must not be empty", kerr.InvalidRequest)
+		}
+		effective, err := a.effective()
+		if err != nil {
+			return nil, err
+		}
+		return effective.GroupEntries(image.GroupConfigs(name).Map()), nil
 	default:
 		return nil, fmt.Errorf("%w: resource type=%d", kerr.InvalidRequest, kind)
 	}
+}
+
+// effective are this broker's settings with the dynamic ones on top.
+func (a *API) effective() (*config.Config, error) {
+	image := a.Metadata.Image()
+	return a.Config.WithDynamic(image.BrokerConfigs(record.DefaultBroker).Map(), image.BrokerConfigs(a.Config.NodeID).Map())
 }
 
 // brokerOf parses the name of a broker resource: empty for all brokers, else this

@@ -12,8 +12,8 @@ import (
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// incrementalAlterConfigs answers IncrementalAlterConfigs (KIP-339) for topics and
-// brokers. Each resource is changed as a whole or not at all.
+// incrementalAlterConfigs answers IncrementalAlterConfigs (KIP-339) for topics,
+// brokers and groups. Each resource is changed as a whole or not at all.
 func incrementalAlterConfigs(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
@@ -49,6 +49,8 @@ func (a *API) alterConfigs(ctx context.Context, r *kmsg.IncrementalAlterConfigsR
 		return a.alterTopic(ctx, r, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
 		return a.alterBroker(ctx, r, validateOnly)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return a.alterGroup(ctx, r, validateOnly)
 	default:
 		return fmt.Errorf("%w: resource type=%d", kerr.InvalidRequest, r.ResourceType)
 	}
@@ -118,6 +120,38 @@ func (a *API) alterBroker(ctx context.Context, r *kmsg.IncrementalAlterConfigsRe
 	return err
 }
 
+// alterGroup changes settings of a consumer group, which need not be there.
+func (a *API) alterGroup(ctx context.Context, r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
+	if r.ResourceName == "" {
+		return fmt.Errorf("%w: group name must not be empty", kerr.InvalidRequest)
+	}
+	ops, err := configOps(r.Configs, isGroupList)
+	if err != nil {
+		return err
+	}
+	effective, err := a.effective()
+	if err != nil {
+		return err
+	}
+	image, defaults := a.Metadata.Image(), effective.GroupEntries(nil)
+	cmd, err := controller.GroupConfig(image, r.ResourceName, ops, func(key string) string { return valueOf(defaults, key) })
+	if err != nil {
+		return err
+	}
+	after, err := image.GroupConfigs(r.ResourceName).Apply(cmd.Changes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", kerr.InvalidConfig, err)
+	}
+	if err := effective.ValidateGroup(after.Map()); err != nil {
+		return fmt.Errorf("%w: %w", kerr.InvalidConfig, err)
+	}
+	if validateOnly {
+		return nil
+	}
+	_, err = a.Metadata.Propose(ctx, cmd)
+	return err
+}
+
 func valueOf(entries []config.Entry, key string) string {
 	for i := range entries {
 		if entries[i].Name == key {
@@ -129,6 +163,11 @@ func valueOf(entries []config.Entry, key string) string {
 
 func isTopicList(key string) bool {
 	s, ok := config.LookupTopic(key)
+	return ok && s.Type == config.List
+}
+
+func isGroupList(key string) bool {
+	s, ok := config.LookupGroup(key)
 	return ok && s.Type == config.List
 }
 

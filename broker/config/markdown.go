@@ -45,12 +45,17 @@ func (s *Setting) writeMarkdown(b *bufio.Writer) {
 	fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n", s.name(), doc)
 	facts := []string{"Type: " + s.Type.String(), "default: " + s.markdownDefault(), "allowed: " + s.allowedText(s.Key != "")}
 	switch {
+	case s.Key == "" && s.TopicKey == "":
+		facts = append(facts, "groups only")
 	case s.Key == "":
 		facts = append(facts, "topics only")
 	case s.TopicKey != "":
 		facts = append(facts, fmt.Sprintf("topic key: `%s`", s.TopicKey), "update: "+s.Update.String())
 	default:
 		facts = append(facts, "update: "+s.Update.String())
+	}
+	if s.GroupKey != "" && s.Key != "" {
+		facts = append(facts, fmt.Sprintf("group key: `%s`", s.GroupKey))
 	}
 	if s.Coarse != "" {
 		facts = append(facts, fmt.Sprintf("another spelling of `%s`, which wins", s.Coarse))

@@ -36,7 +36,8 @@ func (t Type) String() string {
 }
 
 // Source tells which layer a value came from. The numbers are those that the
-// DescribeConfigs response has on the wire; a lower one wins over a higher.
+// DescribeConfigs response has on the wire; a lower one
+// wins over a higher, but for that of a group, which wins over a broker's.
 type Source int8
 
 // The layers that a value may come from.
@@ -46,6 +47,7 @@ const (
 	SourceDynamicDefaultBroker Source = 3
 	SourceStaticBroker         Source = 4
 	SourceDefault              Source = 5
+	SourceGroup                Source = 8
 )
 
 // String returns the layer's name as Kafka's tools print it.
@@ -61,6 +63,8 @@ func (s Source) String() string {
 		return "STATIC_BROKER_CONFIG"
 	case SourceDefault:
 		return "DEFAULT_CONFIG"
+	case SourceGroup:
+		return "DYNAMIC_GROUP_CONFIG"
 	}
 	return "UNKNOWN"
 }
@@ -94,7 +98,11 @@ type Setting struct {
 	Key string
 	// TopicKey is the topic's name for it; empty when only brokers have it.
 	TopicKey string
-	Type     Type
+	// GroupKey is a consumer group's name for it; empty when groups do not have it. A group's
+	// value lies between those of GroupMin and GroupMax, keys of the broker, where they are given.
+	GroupKey           string
+	GroupMin, GroupMax string
+	Type               Type
 	// Default is the canonical text of the default. Empty means none (null for
 	// numbers), unless Auto is set.
 	Default string
@@ -135,15 +143,19 @@ func (s *Setting) Size() bool {
 
 // name returns the key by which errors name the row when no level is known.
 func (s *Setting) name() string {
-	if s.Key != "" {
+	switch {
+	case s.Key != "":
 		return s.Key
+	case s.TopicKey != "":
+		return s.TopicKey
 	}
-	return s.TopicKey
+	return s.GroupKey
 }
 
 var (
 	byBrokerKey = map[string]*Setting{}
 	byTopicKey  = map[string]*Setting{}
+	byGroupKey  = map[string]*Setting{}
 	settings    []Setting
 )
 
@@ -158,6 +170,9 @@ func init() {
 		}
 		if s.TopicKey != "" {
 			byTopicKey[s.TopicKey] = s
+		}
+		if s.GroupKey != "" {
+			byGroupKey[s.GroupKey] = s
 		}
 	}
 }
@@ -175,5 +190,11 @@ func LookupBroker(key string) (*Setting, bool) {
 // LookupTopic returns the row with this topic key.
 func LookupTopic(key string) (*Setting, bool) {
 	s, ok := byTopicKey[key]
+	return s, ok
+}
+
+// LookupGroup returns the row with this group key.
+func LookupGroup(key string) (*Setting, bool) {
+	s, ok := byGroupKey[key]
 	return s, ok
 }

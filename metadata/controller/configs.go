@@ -55,6 +55,18 @@ func BrokerConfig(m *metadata.Image, broker int32, ops []ConfigOp, fallback func
 	return &record.SetBrokerConfig{Broker: broker, Changes: changes}, nil
 }
 
+// GroupConfig resolves incremental operations on the settings of a consumer group.
+func GroupConfig(m *metadata.Image, group string, ops []ConfigOp, fallback func(key string) string) (*record.SetGroupConfig, error) {
+	if group == "" || len(group) > record.MaxGroupID {
+		return nil, fmt.Errorf("%w: group=%q", ErrInvalidRequest, group)
+	}
+	changes, err := resolve(m.GroupConfigs(group), ops, fallback)
+	if err != nil {
+		return nil, err
+	}
+	return &record.SetGroupConfig{Group: group, Changes: changes}, nil
+}
+
 func resolve(now metadata.Configs, ops []ConfigOp, fallback func(string) string) ([]record.ConfigChange, error) {
 	seen := make(map[string]bool, len(ops))
 	changes := make([]record.ConfigChange, 0, len(ops))

@@ -17,6 +17,10 @@ const (
 	MaxIntents = 1024
 	// MaxTopicName is the longest topic name in bytes, as in Kafka.
 	MaxTopicName = 249
+	// MaxGroupID is the longest group id that can have settings, in bytes, and
+	// MaxGroupConfigs how many groups can.
+	MaxGroupID      = 1024
+	MaxGroupConfigs = 10_000
 	// MaxPartitions is the largest number of partitions of one topic.
 	MaxPartitions = 1 << 20
 	// MaxReplicas is the largest replication factor.

@@ -47,6 +47,7 @@ const (
 	TypeDrainBroker         Type = 24
 	TypeReplace             Type = 25
 	TypeSetCleaned          Type = 26
+	TypeSetGroupConfig      Type = 27
 )
 
 // Command is a change of the cluster state. All are pointers to the structs of
@@ -89,6 +90,7 @@ var kinds = [...]struct {
 	TypeDrainBroker:         {"DrainBroker", 1, func() Command { return new(DrainBroker) }},
 	TypeReplace:             {"Replace", 1, func() Command { return new(Replace) }},
 	TypeSetCleaned:          {"SetCleaned", 1, func() Command { return new(SetCleaned) }},
+	TypeSetGroupConfig:      {"SetGroupConfig", 1, func() Command { return new(SetGroupConfig) }},
 }
 
 func (t Type) known() bool { return int(t) < len(kinds) && kinds[t].make != nil }

@@ -113,7 +113,7 @@ func TestCommandsSurviveTheirBytes(t *testing.T) {
 }
 
 func states() []State {
-	return []State{&Cluster{}, &Broker{}, &BrokerConfigs{}, &Topic{}, &PartitionState{}, &Intent{}, &Object{}, &Garbage{}, &Purge{}}
+	return []State{&Cluster{}, &Broker{}, &BrokerConfigs{}, &GroupConfigs{}, &Topic{}, &PartitionState{}, &Intent{}, &Object{}, &Garbage{}, &Purge{}}
 }
 
 func TestStatesSurviveTheirBytes(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	StateGarbage       StateKind = 8
 	StatePurge         StateKind = 9
 	StatePurging       StateKind = 10
+	StateGroupConfigs  StateKind = 11
 )
 
 // StateVersion is the newest version of every state record.
@@ -45,13 +46,19 @@ type BrokerConfigs struct {
 	Configs Configs
 }
 
+// GroupConfigs are the settings of one consumer group.
+type GroupConfigs struct {
+	Group   string
+	Configs Configs
+}
+
 // PartitionState is a partition under its topic's ordinal.
 type PartitionState struct {
 	Ordinal   uint32
 	Partition Partition
 }
 
-// State is a pointer to one of Cluster, Broker, BrokerConfigs, Topic,
+// State is a pointer to one of Cluster, Broker, BrokerConfigs, GroupConfigs, Topic,
 // PartitionState, Intent, Object, Garbage, Purge.
 type State interface{ codeState(k *coder, version uint8) }
 
@@ -97,6 +104,11 @@ func (b *Broker) codeState(k *coder, _ uint8) {
 func (b *BrokerConfigs) codeState(k *coder, _ uint8) {
 	k.i32(&b.Broker)
 	k.configs(&b.Configs)
+}
+
+func (g *GroupConfigs) codeState(k *coder, _ uint8) {
+	k.str(&g.Group, MaxGroupID)
+	k.configs(&g.Configs)
 }
 
 func (t *Topic) codeState(k *coder, _ uint8) {

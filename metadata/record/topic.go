@@ -84,6 +84,20 @@ type SetBrokerConfig struct {
 	Changes []ConfigChange
 }
 
+// SetGroupConfig changes settings of a consumer group, which need not be there.
+type SetGroupConfig struct {
+	Group   string
+	Changes []ConfigChange
+}
+
+// Type implements Command.
+func (*SetGroupConfig) Type() Type { return TypeSetGroupConfig }
+
+func (c *SetGroupConfig) code(k *coder, _ uint8) {
+	k.str(&c.Group, MaxGroupID)
+	list(k, &c.Changes, MaxConfigs, 3, codeConfigChange)
+}
+
 // DefaultBroker stands for all brokers in SetBrokerConfig.
 const DefaultBroker int32 = -1
 

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestGroupEntries(t *testing.T) {
+	c, err := Load(Sources{Set: []string{"data.dir=/d", "group.consumer.heartbeat.interval.ms=6000"}, Machine: ThisMachine()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, e := range c.GroupEntries(map[string]string{"consumer.session.timeout.ms": "50000", "other": "1"}) {
+		got += fmt.Sprintf("%s=%s %v %d\n", e.Name, e.Value, e.Source, len(e.Synonyms))
+	}
+	const want = `consumer.session.timeout.ms=50000 DYNAMIC_GROUP_CONFIG 2
+consumer.heartbeat.interval.ms=6000 STATIC_BROKER_CONFIG 2
+`
+	if got != want {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+func TestValidateGroup(t *testing.T) {
+	c, err := Load(Sources{Set: []string{"data.dir=/d", "group.consumer.max.heartbeat.interval.ms=60000"}, Machine: ThisMachine()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ key, value, want string }{
+		{"consumer.session.timeout.ms", "45000", ""},
+		{"consumer.session.timeout.ms", "44999", "group.consumer.min.session.timeout.ms"},
+		{"consumer.session.timeout.ms", "60001", "group.consumer.max.session.timeout.ms"},
+		{"consumer.session.timeout.ms", "x", "consumer.session.timeout.ms"},
+		{"consumer.session.timeout", "45000", "consumer.session.timeout.ms"},
+		{"consumer.heartbeat.interval.ms", "45000", "must be less than"},
+	} {
+		err := c.ValidateGroup(map[string]string{tt.key: tt.value})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s=%s: %v", tt.key, tt.value, err)
+		}
+	}
+}
