@@ -5,7 +5,7 @@
 // What they cover, one file each:
 //
 //	exchange_test.go  every client reads what every client wrote, with every codec; from the beginning, an offset, a time
-//	group_test.go     three members, one of them killed; commit and resume
+//	group_test.go     three members, one of them killed; commit and resume; by the classic and by the consumer protocol
 //	kcat_test.go      kcat's own way to produce, consume and be a member of a group
 //	tools_test.go     kafka-topics, kafka-configs, kafka-consumer-groups and the others, console clients, performance tools
 //	tiered_test.go    records that exist in a real S3 server only; verification; deletion down to the bucket

@@ -3,7 +3,9 @@ package compat
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,15 +32,31 @@ func TestGroup(t *testing.T) {
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			testGroup(t, p, c)
+			testGroup(t, p, c, "")
 		})
 	}
 }
 
-func testGroup(t *testing.T, p *brokertest.Process, c client) {
+// TestGroupConsumerProtocol does the same by the consumer protocol (KIP-848), with the clients that have it.
+func TestGroupConsumerProtocol(t *testing.T) {
+	settings := maps.Clone(quick)
+	ms := strconv.FormatInt(sessionTimeout.Milliseconds(), 10)
+	settings["group.consumer.min.session.timeout.ms"], settings["group.consumer.session.timeout.ms"] = ms, ms
+	settings["group.consumer.min.heartbeat.interval.ms"], settings["group.consumer.heartbeat.interval.ms"] = "500", "500"
+	p := brokertest.Start(t, brokertest.Options{Settings: settings})
+	for _, name := range []string{"java", "librdkafka", "franz-go"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testGroup(t, p, clientNamed(t, name), "consumer")
+		})
+	}
+}
+
+func testGroup(t *testing.T, p *brokertest.Process, c client, protocol string) {
 	topic := "group-" + c.name
 	o := worker.Options{
 		Brokers: p.Addr(), Topic: topic, Group: "readers-" + c.name, SessionMS: int(sessionTimeout.Milliseconds()), Partitions: groupPartitions,
+		Protocol: protocol,
 	}
 	client := newClient(t, p.Addr())
 	admin := kadm.NewClient(client)

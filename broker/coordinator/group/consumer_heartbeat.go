@@ -46,6 +46,8 @@ func checkConsumerHeartbeat(cfg *Config, req *kmsg.ConsumerGroupHeartbeatRequest
 	switch {
 	case req.Group == "":
 		return invalid, "GroupId can't be empty."
+	case max(len(req.Group), len(req.MemberID), len(deref(req.InstanceID)), len(deref(req.RackID)), len(deref(req.SubscribedTopicRegex))) > maxID:
+		return invalid, "An id is too long."
 	case req.MemberID == "" && (req.Version >= heartbeatMemberID || req.MemberEpoch != joinEpoch):
 		return invalid, "MemberId can't be empty."
 	case req.InstanceID != nil && *req.InstanceID == "":
@@ -62,7 +64,7 @@ func checkConsumerHeartbeat(cfg *Config, req *kmsg.ConsumerGroupHeartbeatRequest
 		return invalid, "TopicPartitions must be empty when (re-)joining."
 	case req.MemberEpoch == joinEpoch && len(req.SubscribedTopicNames) == 0 && deref(req.SubscribedTopicRegex) == "":
 		return invalid, "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null and non-empty when (re-)joining."
-	case size > cfg.MaxMemberBytes || len(req.MemberID) > cfg.MaxMemberBytes:
+	case size > cfg.MaxMemberBytes:
 		return invalid, "The subscription is too large."
 	case req.ServerAssignor != nil && !slices.Contains(cfg.Consumer.Assignors, *req.ServerAssignor):
 		return kerr.UnsupportedAssignor.Code, fmt.Sprintf("ServerAssignor %s is not supported. Supported assignors: %s.", *req.ServerAssignor, strings.Join(cfg.Consumer.Assignors, ", "))

@@ -16,7 +16,7 @@ package group
 // has a partition at the newest epoch has it alone. owners tells at which epoch a
 // partition is had by any member; has is what the member says it has, and said is false
 // if it says nothing, which is taken as all that it was given.
-func (m *consumerMember) reconcile(epoch int32, target assignment, owners map[[16]byte]map[int32]int32, has assignment, said bool) *consumerMember {
+func (m *consumerMember) reconcile(epoch int32, target assignment, owners func() map[[16]byte]map[int32]int32, has assignment, said bool) *consumerMember {
 	if m.reconciled(epoch) {
 		return m
 	}
@@ -32,10 +32,14 @@ func (m *consumerMember) reconcile(epoch int32, target assignment, owners map[[1
 		return &next
 	}
 	gained := target.minus(kept)
-	free := gained.filter(func(topic [16]byte, p int32) bool {
-		_, taken := owners[topic][p]
-		return !taken
-	})
+	free := assignment{}
+	if len(gained) > 0 {
+		taken := owners()
+		free = gained.filter(func(topic [16]byte, p int32) bool {
+			_, ok := taken[topic][p]
+			return !ok
+		})
+	}
 	next.state, next.owned, next.revoking = memberStable, kept.union(free), assignment{}
 	if free.size() < gained.size() {
 		next.state = memberUnreleased

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // consumerGolden are the golden records that make a group, as pairs of key and value.
@@ -187,4 +188,27 @@ func FuzzConsumerRecord(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLongIDs: what does not fit the length of a string in a key is refused, and nothing is
+// written about it.
+func TestLongIDs(t *testing.T) {
+	w := newWorld(t, Defaults())
+	w.topics["t"] = fakeTopic{id: [16]byte{1}, partitions: 1}
+	long := strings.Repeat("x", 40_000)
+	for _, line := range []string{
+		"join group=" + long, "join instance=" + long, "join protocols=" + long + ":t", "join member=" + long,
+		"beat member=m group=" + long, "beat member=" + long, "beat member=m instance=" + long, "beat member=m rack=" + long, "beat member=m regex=" + long,
+		"commit t/0:1 group=" + long,
+	} {
+		req := buildRequest(t, strings.Fields(line)[0], parseArgs(t, line), w.topics)
+		w.co.Handle(Caller{}, req, func(resp kmsg.Response) {
+			if got := describeResponse(resp); strings.Contains(got, "ok") {
+				t.Errorf("%.20s…: %s", line, got)
+			}
+		})
+	}
+	if len(w.log) > 0 || len(w.machine.groups) > 0 {
+		t.Errorf("%d batches, %d groups", len(w.log), len(w.machine.groups))
+	}
 }

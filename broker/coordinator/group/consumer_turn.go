@@ -38,8 +38,11 @@ func (t *consumerTurn) edit() {
 	}
 }
 
-// outcome ends a decision that changed something.
+// outcome ends the decision.
 func (t *consumerTurn) outcome() coordinator.Outcome {
+	if !t.own {
+		return t.out // nothing changed
+	}
 	t.out.Apply = func() {
 		m, id, g := t.m, t.id, t.g
 		m.installModern(id, g)
@@ -62,11 +65,11 @@ func refuse(to *coordinator.Call, body any) coordinator.Outcome {
 // describe takes in what a member says about itself, and notes whether that changes
 // what it subscribes to. was is nil for a new member.
 func (t *consumerTurn) describe(was, mb *consumerMember) {
-	t.edit()
-	t.g.put(mb)
 	if was != nil && was.same(mb) {
 		return
 	}
+	t.edit()
+	t.g.put(mb)
 	t.out.Records = append(t.out.Records, mb.memberRecord(t.id))
 	if was == nil || !slices.Equal(was.topics, mb.topics) || deref(was.regex) != deref(mb.regex) {
 		t.resubscribed = true
@@ -110,6 +113,10 @@ func (g *consumerGroup) mustCheck(image Image, now time.Time) bool {
 
 // assign begins a new group epoch if one is due, and computes its target.
 func (t *consumerTurn) assign() {
+	if !t.resubscribed && !t.g.mustCheck(t.image, t.now) && t.g.epoch == t.g.assigned {
+		return
+	}
+	t.edit()
 	g := t.g
 	if t.resubscribed || g.mustCheck(t.image, t.now) {
 		t.resubscribed = t.resolveRegexes() || t.resubscribed
@@ -192,10 +199,11 @@ func (t *consumerTurn) reconcile(mb *consumerMember, has assignment, said bool) 
 	if mb.reconciled(t.g.assigned) {
 		return mb
 	}
-	next := mb.reconcile(t.g.assigned, t.g.targets[mb.id], t.g.owners(), has, said)
+	next := mb.reconcile(t.g.assigned, t.g.targets[mb.id], t.g.owners, has, said)
 	if next == mb {
 		return mb
 	}
+	t.edit()
 	t.g.put(next)
 	t.out.Records = append(t.out.Records, next.currentRecord(t.id))
 	if next.classic == nil {

@@ -55,16 +55,17 @@ func (ms *membership) fillMembers(r *kmsg.JoinGroupResponse) {
 // checkJoin is what can be said about a request without its group.
 func checkJoin(cfg *Config, req *kmsg.JoinGroupRequest) int16 {
 	session := millis(req.SessionTimeoutMillis)
-	size := 0
+	size, longest := 0, max(len(req.ProtocolType), len(deref(req.InstanceID)), len(req.MemberID))
 	for _, p := range req.Protocols {
 		size += len(p.Name) + len(p.Metadata)
+		longest = max(longest, len(p.Name))
 	}
 	switch {
-	case req.Group == "":
+	case req.Group == "" || len(req.Group) > maxID:
 		return kerr.InvalidGroupID.Code
 	case session < cfg.MinSessionTimeout || session > cfg.MaxSessionTimeout:
 		return kerr.InvalidSessionTimeout.Code
-	case size > cfg.MaxMemberBytes || req.InstanceID != nil && *req.InstanceID == "":
+	case size > cfg.MaxMemberBytes || longest > maxID || req.InstanceID != nil && *req.InstanceID == "":
 		return kerr.InvalidRequest.Code
 	}
 	return 0

@@ -142,6 +142,8 @@ func (c *offsetCommit) check(m *machine) (int16, *member) {
 			return kerr.GroupIDNotFound.Code, nil
 		case req.Generation >= 0:
 			return kerr.IllegalGeneration.Code, nil
+		case len(req.Group) > maxID:
+			return kerr.InvalidGroupID.Code, nil
 		case len(m.groups) >= m.cfg.MaxGroups:
 			return kerr.CoordinatorNotAvailable.Code, nil
 		}

@@ -138,6 +138,8 @@ func (c *txnOffsetCommit) check(m *machine) (each func([16]byte, int32) int16, c
 		return nil, kerr.InvalidProducerIDMapping.Code
 	case g == nil && req.Generation >= 0:
 		return nil, kerr.IllegalGeneration.Code
+	case len(req.Group) > maxID:
+		return nil, kerr.InvalidGroupID.Code
 	case g == nil && len(m.groups) >= m.cfg.MaxGroups:
 		return nil, kerr.CoordinatorNotAvailable.Code
 	case g == nil:

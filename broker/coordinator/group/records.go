@@ -23,6 +23,10 @@ const (
 	groupValueNewest       = 4
 )
 
+// maxID bounds ids that clients choose: what is made of one must fit the int16 length that
+// strings have in the keys of records and in rigid values.
+const maxID = 32000
+
 func offsetKey(group string, tp topicPartition) []byte {
 	k := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: group, Topic: tp.topic, Partition: tp.partition}
 	return k.AppendTo(make([]byte, 0, 10+len(group)+len(tp.topic)))

@@ -146,12 +146,17 @@ func (franz) Group(o worker.Options, emit func(any), stop <-chan struct{}) error
 			}
 		}
 	}
-	c, err := kgo.NewClient(
+	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(),
-		kgo.SessionTimeout(time.Duration(o.SessionMS)*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond),
 		kgo.OnPartitionsAssigned(told(true)), kgo.OnPartitionsRevoked(told(false)), kgo.OnPartitionsLost(told(false)),
-	)
+	}
+	if o.Protocol == "consumer" {
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	} else {
+		opts = append(opts, kgo.SessionTimeout(time.Duration(o.SessionMS)*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond))
+	}
+	c, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
 	}

@@ -152,8 +152,12 @@ public final class Worker {
   private void group() {
     Properties p = properties();
     p.put("group.id", options.get("group").asText());
-    p.put("session.timeout.ms", options.get("session_ms").asText());
-    p.put("heartbeat.interval.ms", "500");
+    if (options.has("protocol")) {
+      p.put("group.protocol", options.get("protocol").asText());
+    } else {
+      p.put("session.timeout.ms", options.get("session_ms").asText());
+      p.put("heartbeat.interval.ms", "500");
+    }
     AtomicBoolean stop = new AtomicBoolean();
     Thread watcher = new Thread(() -> {
       try {

@@ -76,9 +76,21 @@ def consume(o):
 
 
 def group(o):
-    c = consumer(o, **{"group.id": o["group"], "session.timeout.ms": o["session_ms"], "heartbeat.interval.ms": 500})
-    # The callback runs before the assignment is in force; it is told in full, because the assignor is an eager one.
-    c.subscribe([o["topic"]], on_assign=lambda _, tps: worker.emit({"assigned": [tp.partition for tp in tps]}))
+    if "protocol" in o:
+        c = consumer(o, **{"group.id": o["group"], "group.protocol": o["protocol"]})
+    else:
+        c = consumer(o, **{"group.id": o["group"], "session.timeout.ms": o["session_ms"], "heartbeat.interval.ms": 500})
+    has = set()
+
+    # The callbacks run before the assignment is in force. An eager assignor gives up all and tells all; otherwise they are told of changes.
+    def assigned(_, partitions):
+        has.update(tp.partition for tp in partitions)
+        worker.emit({"assigned": sorted(has)})
+
+    def revoked(_, partitions):
+        has.difference_update(tp.partition for tp in partitions)
+
+    c.subscribe([o["topic"]], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
     stop = worker.stopped()
     while not stop.is_set():
         messages = c.consume(500, timeout=0.2)

@@ -23,6 +23,7 @@ type Options struct {
 	Count      int               `json:"count"`                // consume: ends after so many records
 	Group      string            `json:"group,omitempty"`      // group
 	SessionMS  int               `json:"session_ms,omitempty"` // group: session timeout
+	Protocol   string            `json:"protocol,omitempty"`   // group: consumer for the protocol of KIP-848, whose times are the broker's
 }
 
 // Record is one record on its way in or out. Nil is null.
