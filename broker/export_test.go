@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/tidelinehq/tideline/internal/peer"
+import (
+	"github.com/tidelinehq/tideline/broker/api"
+	"github.com/tidelinehq/tideline/internal/peer"
+)
 
 // StallReplication makes the broker take the streams of leaders and read nothing from them.
 func (b *Broker) StallReplication() {
@@ -11,4 +14,15 @@ func (b *Broker) StallReplication() {
 func (b *Broker) Voters() int {
 	g, _ := b.meta.Group()
 	return len(g.Voters)
+}
+
+// SetTransactions replaces the way to the coordinators of transactions.
+func (b *Broker) SetTransactions(t api.Transactions) { b.api.Transactions = t }
+
+// MarkersWritten has f hear of each marker that is in all replicas.
+func (b *Broker) MarkersWritten(f func(topic string, index int32, producerID int64, epoch int16, commit bool)) {
+	b.api.MarkerWritten = func(topic string, index int32, producerID int64, epoch int16, commit bool, done func()) {
+		f(topic, index, producerID, epoch, commit)
+		done()
+	}
 }

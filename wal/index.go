@@ -3,6 +3,8 @@ package wal
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/tidelinehq/tideline/internal/record"
 )
 
 // Sizes of the index of a sealed file, drawn in doc.go.
@@ -40,6 +42,15 @@ type entry struct {
 	length   uint32 // payload bytes
 	span     uint32 // offsets from base
 	flags    uint32
+}
+
+// timeOf is the timestamp by which a batch is found. Control batches are not looked for: what they
+// say is not a consumer's, and the object store does not find them either.
+func timeOf(b record.Batch) int64 {
+	if b.Control() {
+		return record.NoTimestamp
+	}
+	return b.MaxTimestamp()
 }
 
 func (e *entry) end() int64 { return e.base + int64(e.span) }

@@ -186,10 +186,10 @@ func (o *op) split(maxBatch int) (base, end int64, err error) {
 			from = at
 		}
 		if at == from {
-			cur = piece{base: first, maxTime: batch.MaxTimestamp(), epoch: batch.LeaderEpoch()}
+			cur = piece{base: first, maxTime: timeOf(batch), epoch: batch.LeaderEpoch()}
 		} else {
 			cur.flags |= entryMulti
-			cur.maxTime = max(cur.maxTime, batch.MaxTimestamp())
+			cur.maxTime = max(cur.maxTime, timeOf(batch))
 		}
 		end = next
 		cur.end = next

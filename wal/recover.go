@@ -277,8 +277,8 @@ func (r *recovery) frame(f *file, h frameHeader, payload []byte) {
 			if b == nil {
 				break // the writer only takes whole batches, and the checksum was right
 			}
-			if n++; n == 1 || b.MaxTimestamp() > e.maxTime {
-				e.maxTime = b.MaxTimestamp()
+			if n++; n == 1 || timeOf(b) > e.maxTime {
+				e.maxTime = timeOf(b)
 			}
 		}
 		if n > 1 {

@@ -148,7 +148,7 @@ func (p *Partition) FindTime(ts int64, from, limit int64) (base int64, ok bool, 
 		}
 		found := false
 		err = p.eachBatch(f, e, limit, func(b record.Batch) bool {
-			found = b.NextOffset() > from && b.MaxTimestamp() >= ts
+			found = b.NextOffset() > from && timeOf(b) >= ts
 			base = b.BaseOffset()
 			return !found
 		})
@@ -191,8 +191,8 @@ func (p *Partition) MaxTime(limit int64) (base int64, ts int64, ok bool) {
 			continue
 		}
 		err = p.eachBatch(f, e, limit, func(b record.Batch) bool {
-			if b.NextOffset() > start && (!ok || b.MaxTimestamp() > ts) {
-				base, ts, ok = b.BaseOffset(), b.MaxTimestamp(), true
+			if b.NextOffset() > start && (!ok || timeOf(b) > ts) {
+				base, ts, ok = b.BaseOffset(), timeOf(b), true
 			}
 			return true
 		})

@@ -157,10 +157,18 @@ func (a *API) offsetFor(ctx context.Context, p *partition.Partition, timestamp i
 		return at(p.Tiered() - 1), nil
 	case earliestPendingTimestamp:
 		return at(max(p.Tiered(), p.LogStart())), nil
-	case maxTimestamp:
-		return a.maxTimestamp(ctx, p)
 	}
-	return a.firstSince(ctx, p, timestamp, isolation)
+	var found partition.TimeOffset
+	var err error
+	if timestamp == maxTimestamp {
+		found, err = a.maxTimestamp(ctx, p)
+	} else {
+		found, err = a.firstSince(ctx, p, timestamp, isolation)
+	}
+	if err == nil && found.Offset >= p.Limit(isolation) {
+		return none, nil // in an open transaction, as Apache Kafka answers
+	}
+	return found, err
 }
 
 // firstSince finds the first record whose timestamp is at least ts, in the object
