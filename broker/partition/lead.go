@@ -86,7 +86,10 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 	elected = !p.leads.Load() || l.Epoch != p.epoch.Load()
 	if elected {
 		p.forgetful = false
-		p.recall()
+		if p.recall() {
+			// Before the first batch: after a restart the log is not lost any more.
+			p.log.AppendState(p.encodeState())
+		}
 		p.skip()
 	}
 	p.acks.Lock()

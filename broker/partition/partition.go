@@ -182,14 +182,15 @@ func Open(o Options) (*Partition, error) {
 // recall takes over what the object store knows of epochs and producers, where the
 // local log is lost. Where it does not answer, no producer is known: each may go on
 // with any sequence, and a retry of what was appended before may be appended again.
-// The caller holds the mutex.
-func (p *Partition) recall() {
+// It reports whether anything was taken over, which no state frame says yet. The caller
+// holds the mutex.
+func (p *Partition) recall() bool {
 	if !p.lost {
-		return
+		return false
 	}
 	p.lost = false
 	if p.restore == nil || p.tiered.Load() <= p.logStart.Load() {
-		return
+		return false
 	}
 	history, payload, err := p.restore()
 	var known state
@@ -198,7 +199,7 @@ func (p *Partition) recall() {
 	}
 	if err != nil {
 		p.logger.Warn("the local log is lost and the state of the producers is not known", "topic", p.topic, "partition", p.id.Partition, "error", err)
-		return
+		return false
 	}
 	p.producers.entries, p.producers.ongoing = known.producers.entries, known.producers.ongoing
 	p.acks.Lock()
@@ -207,6 +208,7 @@ func (p *Partition) recall() {
 	for _, e := range history {
 		p.epochs = p.epochs.note(e.Epoch, e.Start)
 	}
+	return true
 }
 
 // Topic returns the topic's name, ID its identity in the write-ahead log.

@@ -51,6 +51,7 @@ type batchMeta struct {
 type producerEntry struct {
 	epoch            int16
 	count            int8
+	forgotten        bool  // there were batches of this epoch, of which none is known: any sequence may follow
 	coordinatorEpoch int32 // of the last marker; none: there was none
 	batches          [retainedBatches]batchMeta
 	lastSeen         int64 // ms, by the batch's own timestamp or the append time, whichever is later
@@ -76,13 +77,14 @@ func (e *producerEntry) push(m batchMeta) {
 	}
 	e.batches[e.count] = m
 	e.count++
+	e.forgotten = false
 }
 
 // setEpoch takes over another epoch, whose sequences begin anew. An open transaction goes on:
 // only a marker ends one.
 func (e *producerEntry) setEpoch(epoch int16) {
 	if e.epoch != epoch {
-		e.epoch, e.count = epoch, 0
+		e.epoch, e.count, e.forgotten = epoch, 0, false
 	}
 }
 
@@ -130,7 +132,7 @@ func (p *producers) check(b record.Batch, g Guard) (duplicate *batchMeta, err er
 		}
 		return nil, nil
 	}
-	if !follows(e.lastSequence(), first) {
+	if !e.forgotten && !follows(e.lastSequence(), first) {
 		return nil, fmt.Errorf("%w: producer_id=%d epoch=%d sequence=%d last=%d",
 			ErrOutOfOrderSequence, b.ProducerID(), e.epoch, first, e.lastSequence())
 	}
@@ -252,8 +254,11 @@ func (p *producers) truncate(end int64) {
 		if e.first >= end {
 			e.first = none
 		}
-		if had > 0 && e.count == 0 && e.first == none {
-			delete(p.entries, id)
+		if had > 0 && e.count == 0 {
+			e.forgotten = true
+			if e.first == none {
+				delete(p.entries, id)
+			}
 		}
 	}
 	p.ended.undo(end, p.reopen)
@@ -276,6 +281,7 @@ func (p *producers) reopen(d *decision, end int64) {
 		p.entries[d.id] = e
 	}
 	e.setEpoch(d.epoch)
+	e.forgotten = e.count == 0
 	e.coordinatorEpoch = d.coordinatorEpoch
 	if e.first = none; d.first < end {
 		e.first = d.first

@@ -22,7 +22,7 @@ import (
 //	      v producer id, z epoch, z last seen (ms)
 //	      from version 3 on: z timestamp of its last batch or marker (ms), z epoch of the coordinator of
 //	        its last marker or -1, z first offset of its open transaction or -1
-//	      u8 number of batches (0-5), then each:
+//	      u8 number of batches (0-5; from version 3 on 255: none is known, and any sequence may follow), then each:
 //	        v base sequence, v last sequence, v base offset, v last offset, z timestamp (ms)
 //	from version 3 on:
 //	v   offset from which on all markers follow
@@ -39,6 +39,8 @@ import (
 const stateVersion = 3
 
 const (
+	batchesForgotten = 255
+
 	flagAborted = 1 << 0
 	flagKnown   = 1 << 1
 )
@@ -97,6 +99,10 @@ func (p *producers) encode(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(id))
 		for _, v := range [...]int64{int64(e.epoch), e.lastSeen, e.timestamp, int64(e.coordinatorEpoch), e.first} {
 			b = binary.AppendVarint(b, v)
+		}
+		if e.forgotten {
+			b = append(b, batchesForgotten)
+			continue
 		}
 		b = append(b, byte(e.count))
 		for i := int8(0); i < e.count; i++ {
@@ -197,6 +203,9 @@ func (p *producers) decode(r *codec.Reader, version byte) {
 			e.timestamp, e.coordinatorEpoch, e.first = r.Varint(), int32(r.Varint()), r.Varint()
 		}
 		count := r.Uint8()
+		if e.forgotten = version >= 3 && count == batchesForgotten; e.forgotten {
+			count = 0
+		}
 		if count > retainedBatches || e.first < none || p.entries[id] != nil || e.first != none && begun[e.first] {
 			r.Fail(errStateCorrupt)
 			return

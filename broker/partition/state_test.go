@@ -19,7 +19,8 @@ func goldenState() state {
 					{baseSequence: 0, lastSequence: 4, baseOffset: 250, lastOffset: 254, timestamp: 1_700_000_000_000},
 					{baseSequence: 5, lastSequence: 5, baseOffset: 260, lastOffset: 260, timestamp: 1_700_000_000_100},
 				}},
-				9: {epoch: 1, coordinatorEpoch: 6, lastSeen: 90, timestamp: 80, first: none},
+				9:  {epoch: 1, coordinatorEpoch: 6, lastSeen: 90, timestamp: 80, first: none},
+				10: {epoch: 0, coordinatorEpoch: none, lastSeen: 90, timestamp: 80, first: 251, forgotten: true},
 			},
 			ended: decisions{floor: 100, list: []decision{
 				{id: 9, marker: 130, first: 110, stable: 131, coordinatorEpoch: none, epoch: 0, known: true, aborted: true},
@@ -39,13 +40,15 @@ ac02         high watermark 300
 02           2 leader epochs
 04 00        2 from 0
 0a 78        5 from 120
-02           2 producers
+03           3 producers
 07 06 90a3abfef962 c8a1abfef962 08 f403   id 7, epoch 3, seen, timestamp, coordinator 4, transaction from 250
 02           2 batches
 00 04 fa01 fe01 80a0abfef962
 05 05 8402 8402 c8a1abfef962
 09 02 b401 a001 0c 01   id 9, epoch 1, seen, timestamp, coordinator 6, no transaction
 00           no batches
+0a 00 b401 a001 01 f603   id 10, epoch 0, seen, timestamp, no coordinator, transaction from 251
+ff           its batches are forgotten
 64           markers from 100 on
 02           2 markers
 8201 09 dc01 8301 03 00 01   at 130, id 9, from 110, stable 131, aborted and known, before: epoch 0, no coordinator
