@@ -43,7 +43,7 @@ type replicas struct {
 	leases map[wal.ID]*tiering.Lease // of the goroutine that applies
 	names  map[metadata.ID]string    // topics that have partitions here; of the same goroutine
 
-	storeAway bool // see restore; of the same goroutine
+	storeAway atomic.Int64 // until when the object store is not asked; see restore
 }
 
 // coordinates is a coordinator as the replicas know it. None of its methods blocks.

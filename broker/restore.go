@@ -15,19 +15,27 @@ import (
 // the object store knows of its producers.
 const restoreTimeout = 5 * time.Second
 
+// restorePause is how long no other partition waits after one has waited in vain: thousands of them would
+// keep the broker from following the metadata.
+const restorePause = 10 * time.Second
+
 // errStoreAway says that an earlier partition has waited for the object store in vain.
 var errStoreAway = errors.New("the object store does not answer")
 
 // restore reads the leader epochs and the state of the producers at the end of what
-// is tiered, from the newest segment. After the first partition that waits in vain
-// no other waits.
+// is tiered, from the newest segment. After a partition that waits in vain no other waits for
+// a while.
 func (r *replicas) restore(id wal.ID, tiered int64) (history []partition.EpochStart, producers []byte, err error) {
-	if r.storeAway {
+	if r.now().UnixNano() < r.storeAway.Load() {
 		return nil, nil, errStoreAway
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), restoreTimeout)
 	defer cancel()
-	defer func() { r.storeAway = ctx.Err() != nil }()
+	defer func() {
+		if ctx.Err() != nil {
+			r.storeAway.Store(r.now().Add(restorePause).UnixNano())
+		}
+	}()
 	seg, err := r.history.locator.Locate(ctx, id.Topic, id.Partition, tiered-1)
 	if err != nil {
 		return nil, nil, err

@@ -444,7 +444,9 @@ func (m *txnModel) read(i int, offset int64, maxBytes int32) int64 {
 	}
 	next := offset
 	dropping := map[int64]bool{}
-	slices.SortFunc(p.AbortedTransactions, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int { return int(a.FirstOffset - b.FirstOffset) })
+	slices.SortFunc(p.AbortedTransactions, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+		return int(a.FirstOffset - b.FirstOffset)
+	})
 	aborted := p.AbortedTransactions
 	for b, err := range record.All(p.RecordBatches) {
 		if err != nil {

@@ -35,6 +35,7 @@ var codes = []struct {
 	{partition.ErrTransactionOpen, kerr.InvalidTxnState},
 	{partition.ErrTransactionUnverified, kerr.InvalidTxnState},
 	{partition.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
+	{partition.ErrNotRecalled, kerr.NotEnoughReplicas},
 	// Kafka has no such bound. Every client sends the batch again, as for a full log.
 	{partition.ErrTooManyTransactions, kerr.NotEnoughReplicas},
 	{record.ErrMagic, kerr.UnsupportedForMessageFormat},

@@ -105,9 +105,15 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 
 // checkProducers decides about the batches as far as their producers go.
 func (p *Partition) checkProducers(records []byte, g Guard, origin Origin) (*batchMeta, error) {
+	if p.lost {
+		p.recallSoon()
+	}
 	if first := record.Batch(records); origin == FromClient {
 		if first.ProducerID() < 0 {
 			return nil, nil
+		}
+		if p.lost && first.Transactional() {
+			return nil, ErrNotRecalled
 		}
 		return p.producers.check(first, g)
 	}
@@ -120,6 +126,9 @@ func (p *Partition) checkProducers(records []byte, g Guard, origin Origin) (*bat
 		}
 		if b.Control() {
 			return nil, fmt.Errorf("%w: control batch", ErrInvalidRecord)
+		}
+		if p.lost && b.Transactional() {
+			return nil, ErrNotRecalled
 		}
 		if err := p.producers.checkTransaction(b, p.producers.entries[b.ProducerID()], g); err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ func (p *Partition) Follow(epoch int32) {
 		p.mu.Unlock()
 		return
 	}
+	p.forgetful = p.forgetful || p.lost // not all that this log holds is known: it starts over
 	p.epoch.Store(epoch)
 	p.leads.Store(false)
 	told := p.demote()

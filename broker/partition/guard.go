@@ -102,6 +102,10 @@ func (p *Partition) VerificationGuard(producerID int64, epoch int16, baseSequenc
 	if !p.Leads() {
 		return 0, false, ErrStopped
 	}
+	if p.lost {
+		p.recallSoon()
+		return 0, false, ErrNotRecalled
+	}
 	e := p.producers.entries[producerID]
 	if e != nil && epoch < e.epoch {
 		return 0, false, fmt.Errorf("%w: producer_id=%d epoch=%d current=%d", ErrInvalidProducerEpoch, producerID, epoch, e.epoch)

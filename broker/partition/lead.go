@@ -137,7 +137,7 @@ func (p *Partition) skip() {
 		return
 	}
 	p.logger.Warn("the new leader lacks records that are in the object store, and goes on behind them", "topic", p.topic, "partition", p.id.Partition, "end", p.end.Load(), "tiered", seam)
-	p.lost = true
+	p.lost, p.seam = true, seam
 	p.producers, p.epochs = producers{}, nil
 	p.recall()
 	p.beginAt(seam, seam, func(int64, error) {})

@@ -107,6 +107,10 @@ func (p *Partition) AppendMarker(a *Append, m Marker, owner Owner) error {
 	if !p.Leads() {
 		return ErrStopped
 	}
+	if p.lost {
+		p.recallSoon()
+		return ErrNotRecalled
+	}
 	if err := m.check(p.producers.entries[m.ProducerID]); err != nil {
 		return err
 	}

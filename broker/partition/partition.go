@@ -55,7 +55,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Restore returns the leader epochs and the producers' state, as Snapshot gave
 	// them, at the end of what is in the object store. It is asked when this replica
-	// shall lead and its local log is lost; nil: nothing is known.
+	// shall lead and its local log is lost, and again when it did not know; nil: nothing is
+	// known. It may be called from several goroutines.
 	Restore func() (history []EpochStart, producers []byte, err error)
 }
 
@@ -87,7 +88,10 @@ type Partition struct {
 	guards    Guard       // the last that was given out
 	stopped   atomic.Bool // set with mu held, so that no append follows
 	restore   func() ([]EpochStart, []byte, error)
-	lost      bool // the local log is lost, and with it epochs and producers
+	lost      bool  // the local log is lost, and with it epochs and producers; see recall.go
+	seam      int64 // where it begins anew
+	asked     time.Time
+	asking    atomic.Bool
 	forgetful bool // the log can not be cut where it should be: what was open there is not known
 
 	acks struct {
@@ -142,7 +146,7 @@ func Open(o Options) (*Partition, error) {
 	}
 	least := max(o.LogStart, o.Tiered)
 	state, _ := log.State()
-	p.lost = log.End() < least || len(state) == 0 && log.Start() >= least && log.End() == log.Start()
+	p.lost, p.seam = log.End() < least || len(state) == 0 && log.Start() >= least && (least > 0 || log.End() == log.Start()), least
 	if log.End() < least {
 		// The ledger knows more than this disk: the local log was lost or replaced, or
 		// its end was deleted and did not reach the disk. Offsets go on from what the
@@ -153,7 +157,7 @@ func Open(o Options) (*Partition, error) {
 		}
 	}
 	end := p.log.End()
-	if p.lost {
+	if p.lost && end == p.log.Start() {
 		p.producers = producers{ended: decisions{floor: end}}
 		p.aborted.reset(end, nil)
 	}
@@ -177,38 +181,6 @@ func Open(o Options) (*Partition, error) {
 		p.acks.pending.add(end, int(waiting), p.now())
 	}
 	return p, nil
-}
-
-// recall takes over what the object store knows of epochs and producers, where the
-// local log is lost. Where it does not answer, no producer is known: each may go on
-// with any sequence, and a retry of what was appended before may be appended again.
-// It reports whether anything was taken over, which no state frame says yet. The caller
-// holds the mutex.
-func (p *Partition) recall() bool {
-	if !p.lost {
-		return false
-	}
-	p.lost = false
-	if p.restore == nil || p.tiered.Load() <= p.logStart.Load() {
-		return false
-	}
-	history, payload, err := p.restore()
-	var known state
-	if err == nil {
-		known, err = decodeState(payload)
-	}
-	if err != nil {
-		p.logger.Warn("the local log is lost and the state of the producers is not known", "topic", p.topic, "partition", p.id.Partition, "error", err)
-		return false
-	}
-	p.producers.entries, p.producers.ongoing = known.producers.entries, known.producers.ongoing
-	p.acks.Lock()
-	p.resettle()
-	p.acks.Unlock()
-	for _, e := range history {
-		p.epochs = p.epochs.note(e.Epoch, e.Start)
-	}
-	return true
 }
 
 // Topic returns the topic's name, ID its identity in the write-ahead log.

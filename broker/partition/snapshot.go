@@ -19,6 +19,9 @@ type Snapshot struct {
 // Snapshot describes the offsets [from, end), which follow what is in the object store and lie below the high
 // watermark. It may read the local log.
 func (p *Partition) Snapshot(from, end int64) (Snapshot, error) {
+	if err := p.Recall(); err != nil {
+		return Snapshot{}, err
+	}
 	p.mu.Lock()
 	from = max(from, p.log.Start()) // the first batch may begin below it, and has nothing there any more
 	out := Snapshot{Epochs: p.epochs.within(from, end)}
@@ -48,6 +51,10 @@ func (p *Partition) Snapshot(from, end int64) (Snapshot, error) {
 // stateAt returns the state of a log that ends at the seam, for a follower that begins there. The caller
 // holds the mutex.
 func (p *Partition) stateAt(seam int64) ([]byte, error) {
+	if p.lost {
+		p.recallSoon()
+		return nil, ErrNotRecalled
+	}
 	s := state{highWatermark: seam, epochs: append(epochs(nil), p.epochs...).truncateEnd(seam), abortedSince: seam}
 	known := p.producers.below(seam)
 	if seam < p.producers.ended.floor {
@@ -63,14 +70,11 @@ func (p *Partition) stateAt(seam int64) ([]byte, error) {
 
 // tieredState returns what the object store knows of the producers at its end.
 func (p *Partition) tieredState() (state, error) {
-	if p.restore == nil || p.tiered.Load() <= p.logStart.Load() {
-		return state{}, nil // what is deleted had its transactions
+	known, err := p.fetchRecall()
+	if known == nil {
+		return state{}, err // what is deleted had its transactions
 	}
-	_, payload, err := p.restore()
-	if err != nil {
-		return state{}, err
-	}
-	return decodeState(payload)
+	return *known, err
 }
 
 // stateFrom makes the state at end of what the object store knows at its own end, and the

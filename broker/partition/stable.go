@@ -95,7 +95,7 @@ func (p *Partition) release() {
 			u.decide(d.first, d.marker)
 		}
 	}
-	u.open = p.producers.ongoing.first()
+	u.open = p.firstOpen()
 	p.stabilize(math.MaxInt32)
 }
 
@@ -119,7 +119,7 @@ func (p *Partition) stabilize(bytes int) {
 // caller holds both mutexes, or is the only one that knows the partition.
 func (p *Partition) resettle() {
 	high := p.highWater.Load()
-	u := unstable{open: p.producers.ongoing.first()}
+	u := unstable{open: p.firstOpen()}
 	if floor := p.producers.ended.floor; floor > high {
 		u.decide(0, floor-1) // what was decided between them is not known one by one
 	}

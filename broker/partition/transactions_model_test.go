@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,9 +64,12 @@ type replicaModel struct {
 	bucket    []modelSection
 	w         [2]*world // w[0] leads
 	epoch     int32
+	away      atomic.Bool // the object store does not answer
 	did       map[string]int
 	trace     []string
 }
+
+var errAway = errors.New("the object store is away")
 
 // TestTransactionsOfReplicas: whoever leads, whatever is cut, restarted, uploaded or lost, the last
 // stable offset and what a reader of committed records sees follow from the log.
@@ -130,6 +134,9 @@ func (m *replicaModel) open(w *world) {
 		Settings: Settings{MaxMessageBytes: 1 << 20, TimestampAfterMax: time.Hour, TimestampBeforeMax: 1 << 62},
 		Now:      func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 		Restore: func() ([]EpochStart, []byte, error) {
+			if m.away.Load() {
+				return nil, nil, errAway
+			}
 			s := m.bucket[len(m.bucket)-1]
 			return s.Epochs, s.Producers, nil
 		},
@@ -439,8 +446,37 @@ func (m *replicaModel) loseAll() {
 		m.wipe(w)
 	}
 	m.shorten(m.tiered())
-	// Markers that others than the coordinator do not know of any more were decided all the same.
+	if m.r.IntN(2) == 0 {
+		m.leadWithoutStore()
+	}
 	m.elect(0)
+}
+
+// leadWithoutStore has a leader that does not know yet what is open below its log. It takes what has nothing to
+// do with transactions, and shows none of it to readers of committed records.
+func (m *replicaModel) leadWithoutStore() {
+	m.away.Store(true)
+	m.epoch++
+	w, seam := m.w[0], m.tiered()
+	w.Lead(alone(m.epoch), nil, nil)
+	m.plain()
+	if w.LastStable() != seam || w.HighWatermark() != m.end() {
+		m.t.Fatalf("last stable offset=%d high watermark=%d, want %d %d", w.LastStable(), w.HighWatermark(), seam, m.end())
+	}
+	p := m.producer()
+	if _, _, err := w.VerificationGuard(p.id, p.epoch, 0, true); !errors.Is(err, ErrNotRecalled) {
+		m.t.Fatalf("a transactional batch: %v", err)
+	}
+	if err := w.AppendMarker(&Append{}, Marker{ProducerID: p.id, ProducerEpoch: p.epoch + 1}, make(owner, 1)); !errors.Is(err, ErrNotRecalled) {
+		m.t.Fatalf("a marker: %v", err)
+	}
+	if _, err := w.Snapshot(seam, m.end()); !errors.Is(err, ErrNotRecalled) {
+		m.t.Fatalf("an upload: %v", err)
+	}
+	m.away.Store(false)
+	if err := w.Recall(); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // read compares what a consumer of committed records sees from a random offset on, at either replica.
