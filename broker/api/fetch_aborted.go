@@ -72,12 +72,7 @@ func (a *API) abortedBoth(ctx context.Context, part *fetchPart, to int64) ([]par
 		txns = slices.DeleteFunc(txns, func(t partition.AbortedTxn) bool { return t.LastOffset >= until }) // memory has those, too
 		local, since := part.p.Aborted(nil, max(part.offset, until), to)
 		if since > until {
-			if local, err = part.p.ScanAborted(max(part.offset, until), to); errors.Is(err, partition.ErrCold) {
-				continue // that part is in the object store by now
-			}
-			if err != nil {
-				return nil, err
-			}
+			continue // what memory has not any more is in the object store by now
 		}
 		for _, t := range local {
 			if t.LastOffset >= until {

@@ -28,17 +28,21 @@ type abortedIndex struct {
 	since int64
 }
 
-// maxAborted bounds them. Of those that were dropped, the markers in the log itself tell; see
-// ScanAborted.
-const maxAborted = 16 << 10
+// maxAborted bounds them; a variable for tests. Where so many are not in the object store, no transaction begins
+// until they are. Those that were open may end, so that there may be more by maxOpenTransactions. Of those
+// that were dropped, the object store tells, and the log; see ScanAborted.
+var maxAborted = 32 << 10
 
-func (x *abortedIndex) add(t AbortedTxn) {
+// add takes in a transaction whose marker is above all others. It drops what is in the object store, which ends at
+// seam, if there are too many, and reports whether there still are.
+func (x *abortedIndex) add(t AbortedTxn, seam int64) (crowded bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.list) == maxAborted {
-		x.forget(x.list[maxAborted/4].LastOffset)
-	}
 	x.list = append(x.list, t)
+	if len(x.list) >= maxAborted {
+		x.forget(seam)
+	}
+	return len(x.list) >= maxAborted
 }
 
 // forget drops those whose markers lie below offset. The caller holds the mutex.
@@ -57,11 +61,16 @@ func (x *abortedIndex) search(offset int64) int {
 	return sort.Search(len(x.list), func(i int) bool { return x.list[i].LastOffset >= offset })
 }
 
-// freed drops what lies below the start of the local log.
-func (x *abortedIndex) freed(start int64) {
+// freed drops what lies below the start of the local log, and what is in the object store, which ends at seam, if
+// there are too many; it reports whether there still are.
+func (x *abortedIndex) freed(start, seam int64) (crowded bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.forget(start)
+	if len(x.list) >= maxAborted {
+		x.forget(seam)
+	}
+	return len(x.list) >= maxAborted
 }
 
 // truncate drops those whose markers lie at or above end.
@@ -151,6 +160,6 @@ func (p *Partition) ScanAborted(from, to int64) (txns []AbortedTxn, err error) {
 // holds the mutex, or is the only one that knows the partition.
 func (p *Partition) update(b record.Batch, m marker, now int64) {
 	if d := p.producers.update(b, m, now); d != nil && d.aborted && d.first != none {
-		p.aborted.add(AbortedTxn{ProducerID: d.id, FirstOffset: d.first, LastOffset: d.marker, LastStable: d.stable})
+		p.producers.crowded = p.aborted.add(AbortedTxn{ProducerID: d.id, FirstOffset: d.first, LastOffset: d.marker, LastStable: d.stable}, max(p.tiered.Load(), p.logStart.Load()))
 	}
 }

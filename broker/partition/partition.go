@@ -170,6 +170,7 @@ func Open(o Options) (*Partition, error) {
 	p.highWater.Store(min(end, max(p.highWater.Load(), least)))
 	p.acks.leaderHW = p.highWater.Load()
 	p.logStart.Store(min(o.LogStart, p.highWater.Load()))
+	p.freed()
 	p.epochs = p.epochs.truncateEnd(end)
 	p.resettle()
 	waiting, err := p.pendingBytes(max(o.Tiered, p.logStart.Load()))
@@ -275,8 +276,8 @@ func (p *Partition) SetLogStart(offset int64) {
 	p.epochs = p.epochs.truncateStart(start)
 	if start > p.log.Start() {
 		p.log.SetStart(start)
-		p.aborted.freed(start)
 	}
+	p.freed()
 	p.producers.ended.forget(start)
 	// What is deleted needs no upload any more.
 	p.acks.Lock()
@@ -296,6 +297,7 @@ func (p *Partition) SetTiered(offset int64) {
 	if offset <= p.end.Load() {
 		p.producers.ended.forget(offset)
 	}
+	p.freed()
 	p.acks.Lock()
 	p.acks.pending.advance(offset)
 	p.acks.Unlock()
@@ -322,7 +324,12 @@ func (p *Partition) FreeLocal(offset int64) {
 	defer p.mu.Unlock()
 	// A follower may be behind what is tiered; its log has nothing there to free.
 	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load()))
-	p.aborted.freed(p.log.Start())
+	p.freed()
+}
+
+// freed forgets the aborted transactions that the disk does not have any more. The caller holds the mutex.
+func (p *Partition) freed() {
+	p.producers.crowded = p.aborted.freed(p.log.Start(), max(p.tiered.Load(), p.logStart.Load()))
 }
 
 // Stop makes every later append and read fail, and wakes all waiters: the broker

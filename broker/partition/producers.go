@@ -24,8 +24,8 @@ var (
 	// transaction whether the partition is part of it.
 	ErrTransactionUnverified = errors.New("batch is not part of an ongoing transaction")
 	// ErrTooManyTransactions means that the partition has as many open transactions as
-	// it may have.
-	ErrTooManyTransactions = errors.New("too many open transactions on one partition")
+	// it may have, or as many aborted ones that are not in the object store.
+	ErrTooManyTransactions = errors.New("too many transactions on one partition")
 )
 
 // retainedBatches is how many batches of a producer are remembered, so that a
@@ -98,6 +98,7 @@ type producers struct {
 	ongoing openTransactions
 	ended   decisions
 	pending verifications
+	crowded bool // too many aborted transactions are not in the object store: none begins
 }
 
 // check decides about a client's batch of an idempotent or transactional producer. duplicate
@@ -158,8 +159,8 @@ func (p *producers) checkTransaction(b record.Batch, e *producerEntry, g Guard) 
 	if !p.pending.verified(id, g) {
 		return fmt.Errorf("%w: producer_id=%d epoch=%d", ErrTransactionUnverified, id, epoch)
 	}
-	if (e == nil || e.first == none) && p.ongoing.len() >= maxOpenTransactions {
-		return fmt.Errorf("%w: max=%d", ErrTooManyTransactions, maxOpenTransactions)
+	if (e == nil || e.first == none) && (p.crowded || p.ongoing.len() >= maxOpenTransactions) {
+		return fmt.Errorf("%w: open=%d aborted_not_tiered=%v", ErrTooManyTransactions, p.ongoing.len(), p.crowded)
 	}
 	return nil
 }

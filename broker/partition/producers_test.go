@@ -159,7 +159,17 @@ func TestProducersAreBounded(t *testing.T) {
 	if p.entries[0] != nil || p.entries[maxProducers+9] == nil {
 		t.Error("the oldest must go, the newest must stay")
 	}
-	if n := len((&state{producers: p}).encode()); n > 8<<20 {
+	for i := range int64(maxDecisions + 10) {
+		p.ended.add(decision{id: 1<<40 + i, marker: 1<<48 + i, first: 1 << 47, stable: 1 << 47, coordinatorEpoch: 1 << 20, epoch: 1 << 10})
+	}
+	if n := len(p.ended.list); n > maxDecisions || n < maxDecisions/2 || p.ended.floor != p.ended.list[0].marker {
+		t.Errorf("%d markers from %d on", n, p.ended.floor)
+	}
+	s := state{producers: p, aborted: make([]AbortedTxn, maxAborted+maxOpenTransactions)}
+	for i := range s.aborted {
+		s.aborted[i] = AbortedTxn{ProducerID: 1 << 40, FirstOffset: 1 << 47, LastOffset: 1<<48 + int64(i), LastStable: 1 << 47}
+	}
+	if n := len(s.encode()); n > 8<<20 {
 		t.Errorf("state of %d bytes does not fit into a frame of the smallest file", n)
 	}
 }

@@ -27,9 +27,9 @@ type unstable struct {
 // ascend: one that began above a later one does not hold anything that the later one does not hold.
 type decidedRange struct{ first, marker int64 }
 
-// maxDecidedRanges bounds the list: where followers are far behind, neighbours are merged, and
+// maxDecidedRanges bounds the list; a variable for tests. Where followers are far behind, neighbours are merged, and
 // hold the last stable offset until both are decided.
-const maxDecidedRanges = 1024
+var maxDecidedRanges = 1024
 
 // decide adds a transaction that was decided.
 func (u *unstable) decide(first, marker int64) {

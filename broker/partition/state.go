@@ -167,7 +167,7 @@ func decodeState(b []byte) (s state, err error) {
 		s.abortedSince = offset(r)
 		for n := r.Uvarint(); n > 0 && r.Err() == nil; n-- {
 			t := AbortedTxn{LastOffset: offset(r), ProducerID: offset(r), FirstOffset: offset(r), LastStable: offset(r)}
-			if k := len(s.aborted); t.FirstOffset >= t.LastOffset || k > 0 && s.aborted[k-1].LastOffset >= t.LastOffset || k >= maxAborted {
+			if k := len(s.aborted); t.FirstOffset >= t.LastOffset || k > 0 && s.aborted[k-1].LastOffset >= t.LastOffset || k >= maxAborted+maxOpenTransactions {
 				r.Fail(errStateCorrupt)
 				break
 			}
@@ -323,6 +323,7 @@ func (p *Partition) markerOf(header record.Batch) (marker, error) {
 func (p *Partition) truncate(end int64) {
 	p.producers.truncate(end)
 	p.aborted.truncate(end)
+	p.freed()
 	p.epochs = p.epochs.truncateEnd(end)
 }
 

@@ -92,9 +92,9 @@ type decisions struct {
 	new   int // how many at the end of the list nobody has looked at
 }
 
-// maxDecisions bounds them. Of an offset for which they do not go back far enough, the state is
-// taken from the object store and what was appended since.
-const maxDecisions = 32 << 10
+// maxDecisions bounds them; a variable for tests. Of an offset for which they do not go back far enough, the
+// state is taken from the object store and what was appended since.
+var maxDecisions = 16 << 10
 
 func (s *decisions) add(d decision) {
 	if len(s.list) == maxDecisions {

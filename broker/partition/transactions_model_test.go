@@ -64,6 +64,7 @@ type replicaModel struct {
 	bucket    []modelSection
 	w         [2]*world // w[0] leads
 	epoch     int32
+	small     bool        // what memory has no room for is derived, or known less exactly
 	away      atomic.Bool // the object store does not answer
 	did       map[string]int
 	trace     []string
@@ -73,13 +74,24 @@ var errAway = errors.New("the object store is away")
 
 // TestTransactionsOfReplicas: whoever leads, whatever is cut, restarted, uploaded or lost, the last
 // stable offset and what a reader of committed records sees follow from the log.
-func TestTransactionsOfReplicas(t *testing.T) {
+func TestTransactionsOfReplicas(t *testing.T) { testTransactionsOfReplicas(t, false) }
+
+// TestTransactionsBeyondBounds: the same where memory has room for a handful of markers and aborted
+// transactions.
+func TestTransactionsBeyondBounds(t *testing.T) {
+	decisions, aborted, ranges := maxDecisions, maxAborted, maxDecidedRanges
+	maxDecisions, maxAborted, maxDecidedRanges = 8, 4, 2
+	defer func() { maxDecisions, maxAborted, maxDecidedRanges = decisions, aborted, ranges }()
+	testTransactionsOfReplicas(t, true)
+}
+
+func testTransactionsOfReplicas(t *testing.T, small bool) {
 	seed := *modelSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
 	t.Logf("seed: -model.seed=%d", seed)
-	m := &replicaModel{t: t, r: rand.New(rand.NewPCG(seed, 2)), epoch: 1, did: map[string]int{}}
+	m := &replicaModel{t: t, r: rand.New(rand.NewPCG(seed, 2)), epoch: 1, did: map[string]int{}, small: small}
 	for i := range m.w {
 		m.w[i] = &world{t: t, now: time.UnixMilli(1_700_000_000_000), fs: memfs.New(0)}
 		m.open(m.w[i])
@@ -192,7 +204,7 @@ func (m *replicaModel) stable(high int64) int64 {
 
 func (m *replicaModel) check() {
 	for i, w := range m.w {
-		if got, want := w.LastStable(), m.stable(w.HighWatermark()); got != want {
+		if got, want := w.LastStable(), m.stable(w.HighWatermark()); got != want && !(m.small && got < want && w.HighWatermark() < w.End()) {
 			m.t.Fatalf("replica %d: last stable offset=%d, want %d: high watermark=%d end=%d; did %v; log %v", i, got, want, w.HighWatermark(), w.End(), m.trace[max(0, len(m.trace)-30):], m.log)
 		}
 	}
@@ -249,7 +261,15 @@ func (m *replicaModel) append() {
 	}
 	b := batch(record.Options{ProducerID: p.id, ProducerEpoch: p.epoch, Sequence: p.sequence, Transactional: true}, n, 1000)
 	a := &Append{Guard: g}
-	if err := w.Append(a, b, FromClient, make(owner, 1)); err != nil || a.Duplicate {
+	err = w.Append(a, b, FromClient, make(owner, 1))
+	if errors.Is(err, ErrTooManyTransactions) && m.small {
+		m.did["too many"]++
+		if txns, _ := w.Aborted(nil, m.tiered(), m.end()); len(txns) < maxAborted {
+			m.t.Fatalf("%d aborted transactions are not tiered: %v", len(txns), err)
+		}
+		return
+	}
+	if err != nil || a.Duplicate {
 		m.t.Fatalf("append of %+v: duplicate=%v %v", p, a.Duplicate, err)
 	}
 	durable(w)
@@ -322,9 +342,40 @@ func (m *replicaModel) elect(winner int) {
 		m.t.Fatalf("who is in sync lacks what is tiered: end=%d tiered=%d", w.End(), m.tiered())
 	}
 	m.shorten(w.End())
-	w.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch, Followers: []int32{2}, ISR: []int32{1, 2}, MinISR: 1}, nil, nil)
+	w.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch * 10, Followers: []int32{2}, ISR: []int32{1, 2}, MinISR: 1}, nil, nil)
 	durable(w)
-	follow(m.t, w, m.w[1], m.epoch, 2)
+	m.follow()
+}
+
+// follow brings the follower into line. One that can not be cut where it should be leaves the ISR and starts over.
+func (m *replicaModel) follow() {
+	leader, w := m.w[0], m.w[1]
+	w.Follow(m.epoch)
+	if m.small {
+		h, err := w.Describe(m.epoch)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		leader.Opened(m.epoch, 2, [16]byte{2})
+		plan, err := leader.Reconcile(m.epoch, 2, h)
+		if err == nil && !plan.Restart && plan.To < w.producers.ended.floor {
+			if err := w.Cut(m.epoch, plan.To, leader.HighWatermark(), func(int64, error) {}); !errors.Is(err, ErrOffsetOutOfRange) {
+				m.t.Fatalf("cut at %d, where nothing is known: %v", plan.To, err)
+			}
+			if h, err = w.Describe(m.epoch); err != nil {
+				m.t.Fatal(err)
+			}
+			_, err = leader.Reconcile(m.epoch, 2, h)
+			m.did["begin anew"]++
+		}
+		if errors.Is(err, ErrUnfit) {
+			leader.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch*10 + 1, Followers: []int32{2}, ISR: []int32{1}, MinISR: 1}, nil, nil)
+			follow(m.t, leader, w, m.epoch, 2)
+			leader.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch*10 + 2, Followers: []int32{2}, ISR: []int32{1, 2}, MinISR: 1}, nil, nil)
+			return
+		}
+	}
+	follow(m.t, leader, w, m.epoch, 2)
 }
 
 // shorten drops what the new leader does not have. The producers go on from what is left.
@@ -420,13 +471,13 @@ func (m *replicaModel) crash() {
 		m.elect(m.r.IntN(2))
 		return
 	}
-	follow(m.t, m.w[0], w, m.epoch, 2)
+	m.follow()
 }
 
 // lose gives the follower a new disk.
 func (m *replicaModel) lose() {
 	m.wipe(m.w[1])
-	follow(m.t, m.w[0], m.w[1], m.epoch, 2)
+	m.follow()
 }
 
 func (m *replicaModel) wipe(w *world) {
