@@ -19,7 +19,7 @@ import (
 
 var (
 	modelSeed  = flag.Uint64("model.seed", 0, "seed of the model test; 0: a new one")
-	modelSteps = flag.Int("model.steps", 3000, "steps of the model test")
+	modelSteps = flag.Int("model.steps", 2000, "steps of the model test")
 )
 
 // modelBatch is one batch of the log as it must be.
