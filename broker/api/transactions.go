@@ -60,13 +60,14 @@ var errMixedProducers = fmt.Errorf("%w: a request has transactional batches of m
 // batch of the producer overtakes.
 func (op *produceOp) verify() {
 	v := Verification{TransactionalID: string(op.req.TransactionalID), ProducerID: -1, Add: op.r.Version >= addsPartitionSince}
-	var asked []int // parts, in the order of v.Partitions
+	var asked []unverified // in the order of v.Partitions
 	i := 0
 	for t := range op.req.Topics {
 		topic := &op.req.Topics[t]
 		for j := range topic.Partitions {
-			if op.begins(&v, i, op.target(topic, &topic.Partitions[j]), topic.Partitions[j].Records) {
-				asked = append(asked, i)
+			x := unverified{i, op.target(topic, &topic.Partitions[j]), topic.Partitions[j].Records}
+			if op.begins(&v, x) {
+				asked = append(asked, x)
 			}
 			i++
 		}
@@ -74,10 +75,25 @@ func (op *produceOp) verify() {
 	if len(asked) == 0 {
 		return
 	}
-	for k, code := range op.ask(v) {
+	for k, code := range op.ask(v, asked) {
 		if code != 0 {
-			op.fail(asked[k], verifyError(code, op.r.Version))
+			op.fail(asked[k].part, verifyError(code, op.r.Version))
 		}
+	}
+}
+
+// unverified is a part about which the coordinator may have to be asked.
+type unverified struct {
+	part  int
+	p     *partition.Partition
+	batch record.Batch
+}
+
+// renew takes the guard of a question that is put again: the marker of the transaction before may
+// have come meanwhile, and made the first one void. What speaks against it the append says.
+func (op *produceOp) renew(x unverified, bumps bool) {
+	if guard, needed, err := x.p.VerificationGuard(x.batch.ProducerID(), x.batch.ProducerEpoch(), x.batch.BaseSequence(), bumps); err == nil && needed {
+		op.appends[x.part].Guard = guard
 	}
 }
 
@@ -91,8 +107,8 @@ func (op *produceOp) target(topic *wire.ProduceTopic, part *wire.ProducePartitio
 }
 
 // begins reports whether the coordinator must be asked about a part, and adds it to the question.
-func (op *produceOp) begins(v *Verification, i int, p *partition.Partition, records []byte) bool {
-	b := record.Batch(records)
+func (op *produceOp) begins(v *Verification, x unverified) bool {
+	i, p, b := x.part, x.p, x.batch
 	if p == nil || !b.Transactional() || b.ProducerID() < 0 {
 		return false
 	}
@@ -117,7 +133,7 @@ func (op *produceOp) begins(v *Verification, i int, p *partition.Partition, reco
 }
 
 // ask puts the question, again while the coordinator is busy with the transaction before.
-func (op *produceOp) ask(v Verification) []int16 {
+func (op *produceOp) ask(v Verification, asked []unverified) []int16 {
 	a := op.api
 	if a.Transactions == nil {
 		return repeated(kerr.InvalidTxnState.Code, len(v.Partitions))
@@ -139,6 +155,9 @@ func (op *produceOp) ask(v Verification) []int16 {
 		case <-ctx.Done():
 			again.Stop()
 			return codes
+		}
+		for _, x := range asked {
+			op.renew(x, v.Add)
 		}
 	}
 }
