@@ -62,9 +62,12 @@ func (b *Broker) assemble(context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if b.transactions, err = b.newTransactions(past); err != nil {
+		return err
+	}
 	b.replicas = &replicas{
 		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, now: b.now, logger: b.logger,
-		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups},
+		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups, api.TransactionsTopic: b.transactions},
 		history:      past, store: b.reads,
 		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
 	}
@@ -73,6 +76,7 @@ func (b *Broker) assemble(context.Context) error {
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.api = api.New(api.Deps{
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
+		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)

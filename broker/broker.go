@@ -19,6 +19,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/coordinator/txn"
 	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
@@ -59,20 +60,21 @@ type Broker struct {
 	sender      *replication.Sender // nil in a cluster of one
 	isr         *isrKeeper
 
-	meta      *metadataHandle
-	log       *wal.Log
-	uploads   objstore.Store
-	reads     objstore.Store
-	locator   *manifest.Locator
-	reader    *tiering.Reader
-	engine    *tiering.Engine
-	table     *partition.Table
-	replicas  *replicas
-	groups    *group.Coordinator
-	purgatory *purgatory.Purgatory
-	api       *api.API
-	server    *server.Server
-	opened    atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
+	meta         *metadataHandle
+	log          *wal.Log
+	uploads      objstore.Store
+	reads        objstore.Store
+	locator      *manifest.Locator
+	reader       *tiering.Reader
+	engine       *tiering.Engine
+	table        *partition.Table
+	replicas     *replicas
+	groups       *group.Coordinator
+	transactions *txn.Coordinator
+	purgatory    *purgatory.Purgatory
+	api          *api.API
+	server       *server.Server
+	opened       atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
 
 	run    context.Context // of the background work
 	cancel context.CancelFunc
@@ -258,6 +260,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	if b.api != nil {
 		b.api.Close()
+	}
+	if b.transactions != nil {
+		b.transactions.Close()
 	}
 	if b.groups != nil {
 		b.groups.Close()

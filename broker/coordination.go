@@ -21,7 +21,7 @@ type internalLog struct {
 	history *history
 }
 
-var _ coordinator.Log = (*internalLog)(nil)
+var _ coordinator.TransactionalLog = (*internalLog)(nil)
 
 // internalAppend is one append of a coordinator under way.
 type internalAppend struct {
@@ -47,15 +47,25 @@ func (l *internalLog) led(index, epoch int32) (*partition.Partition, error) {
 
 // Append implements coordinator.Log.
 func (l *internalLog) Append(index, epoch int32, batch record.Batch, done func(base int64, err error)) {
+	l.AppendTransactional(index, epoch, batch, 0, done)
+}
+
+// AppendTransactional implements coordinator.TransactionalLog.
+func (l *internalLog) AppendTransactional(index, epoch int32, batch record.Batch, guard uint64, done func(base int64, err error)) {
 	p, err := l.led(index, epoch)
 	if err == nil {
 		a := &internalAppend{done: done}
+		a.Guard = partition.Guard(guard)
 		err = p.Append(&a.Append, batch, partition.FromCoordinator, a)
 		switch {
 		case errors.Is(err, partition.ErrStopped):
 			err = fmt.Errorf("%w: %w", coordinator.ErrNotLeader, err)
 		case errors.Is(err, partition.ErrTooLarge):
 			err = fmt.Errorf("%w: %w", coordinator.ErrTooLarge, err)
+		case errors.Is(err, partition.ErrInvalidProducerEpoch):
+			err = fmt.Errorf("%w: %w", coordinator.ErrProducerFenced, err)
+		case errors.Is(err, partition.ErrTransactionUnverified):
+			err = fmt.Errorf("%w: %w", coordinator.ErrNotInTransaction, err)
 		}
 	}
 	if err != nil {

@@ -21,8 +21,8 @@ func (b *Broker) SetTransactions(t api.Transactions) { b.api.Transactions = t }
 
 // MarkersWritten has f hear of each marker that is in all replicas.
 func (b *Broker) MarkersWritten(f func(topic string, index int32, producerID int64, epoch int16, commit bool)) {
-	b.api.MarkerWritten = func(topic string, index int32, producerID int64, epoch int16, commit bool, done func()) {
+	b.api.MarkerWritten = func(topic string, index int32, producerID int64, epoch int16, commit bool, done func(error)) {
 		f(topic, index, producerID, epoch, commit)
-		done()
+		done(nil)
 	}
 }

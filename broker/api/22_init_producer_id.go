@@ -49,17 +49,19 @@ func (ids *producerIDs) take(ctx context.Context, a *API) (int64, error) {
 	return id, nil
 }
 
-// initProducerID answers InitProducerId for idempotent producers (KIP-98).
+// NewProducerID returns a producer id that nobody has.
+func (a *API) NewProducerID(ctx context.Context) (int64, error) { return a.producerIDs.take(ctx, a) }
+
+// initProducerID answers InitProducerId: for idempotent producers (KIP-98) with a fresh
+// producer id, for transactional ones as their coordinator says.
 func initProducerID(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.InitProducerIDRequest)
+	if req.TransactionalID != nil {
+		return toTransactions(c)
+	}
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if req.TransactionalID != nil {
-		// A code that clients do not retry: this broker has no transactions.
-		resp.ErrorCode = kerr.UnsupportedVersion.Code
-		return resp
-	}
-	id, err := c.API.producerIDs.take(c.Context, c.API)
+	id, err := c.API.NewProducerID(c.Context)
 	if err != nil {
 		resp.ErrorCode = kerr.CoordinatorNotAvailable.Code
 		c.API.logger.Warn("no producer id", "error", err)

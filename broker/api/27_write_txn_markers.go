@@ -106,7 +106,12 @@ func (x *markerAppend) Appended(_ *partition.Append, err error) {
 		x.op.decided()
 		return
 	}
-	a.MarkerWritten(x.topic, x.result.Partition, x.marker.ProducerID, x.marker.ProducerEpoch, x.marker.Committed, x.op.decided)
+	a.MarkerWritten(x.topic, x.result.Partition, x.marker.ProducerID, x.marker.ProducerEpoch, x.marker.Committed, func(err error) {
+		if err != nil {
+			x.result.ErrorCode = errorCode(err)
+		}
+		x.op.decided()
+	})
 }
 
 // expire ends what still waits for other brokers.

@@ -74,16 +74,18 @@ type Deps struct {
 	History    History
 	Groups     Groups
 	Purgatory  *purgatory.Purgatory
+	// TxnCoordinator coordinates transactions.
+	TxnCoordinator TxnCoordinator
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
-	// Transactions leads to the coordinators of transactions; nil: there are none, and transactional
-	// batches are refused.
+	// Transactions leads to the coordinators of transactions; nil: over the brokers of the cluster, if
+	// there is a TxnCoordinator, else transactional batches are refused.
 	Transactions Transactions
 	// MarkerWritten is told of each transaction marker that this broker has written as the leader of a
 	// partition and that is in all replicas in sync. Whoever asked for the marker gets the answer after
-	// done was called. It runs on a goroutine of the write-ahead log or of replication, and must not block. nil:
+	// done was called: an error, if it is to ask again. It runs on a goroutine of the write-ahead log or of replication, and must not block. nil:
 	// nobody wants to know.
-	MarkerWritten func(topic string, index int32, producerID int64, epoch int16, commit bool, done func())
+	MarkerWritten func(topic string, index int32, producerID int64, epoch int16, commit bool, done func(err error))
 	// Forward hands a request on to the broker node, to its API.Forwarded; nil in a
 	// cluster of one. An error that wraps quorum.ErrNotLeader means that node has not
 	// seen the request, one that wraps quorum.ErrUnknown that it may have.
@@ -112,6 +114,9 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		responseBytes: newByteBudget(responseBudget),
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
 		producerIDs:   newProducerIDs(),
+	}
+	if a.TxnCoordinator != nil && a.Transactions == nil {
+		a.Transactions = Coordinators{a}
 	}
 	a.metrics = newMetrics(a, registerer)
 	return a

@@ -12,6 +12,9 @@ type Groups interface {
 	// Handle answers a request exactly once, without blocking; false: not a
 	// group's request, and not answered.
 	Handle(caller group.Caller, req kmsg.Request, reply func(kmsg.Response)) bool
+	// CommitTransactional answers TxnOffsetCommit likewise. Guard is the partition's, for the
+	// batch of offsets.
+	CommitTransactional(req *kmsg.TxnOffsetCommitRequest, guard uint64, reply func(kmsg.Response))
 }
 
 // toGroups hands a request to the group coordinator, which replies later.

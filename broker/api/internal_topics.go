@@ -9,14 +9,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// OffsetsTopic is the internal topic with the state of groups.
-const OffsetsTopic = "__consumer_offsets"
+// Internal topics: the state of groups, and of transactional ids.
+const (
+	OffsetsTopic      = "__consumer_offsets"
+	TransactionsTopic = "__transaction_state"
+)
+
+// coordinatorTransactions is the type of the coordinators of transactions, as FindCoordinator has it.
+const coordinatorTransactions = 1
 
 // internalTopic is a topic in which coordinators keep their state. It is created on first
 // use; a coordinator is found by what it coordinates, whose partition's leader it is.
@@ -48,6 +55,19 @@ var internalTopics = []internalTopic{
 			}
 		},
 		partition: func(key string, n int32) (int32, error) { return group.PartitionFor(key, n), nil },
+	},
+	{
+		name: TransactionsTopic, kind: coordinatorTransactions,
+		size: func(c *config.Config) (int32, int16) {
+			return c.TransactionTopicPartitions, c.TransactionTopicReplicationFactor
+		},
+		configs: func(c *config.Config) map[string]string {
+			return map[string]string{
+				"cleanup.policy": "compact", "compression.type": "uncompressed", "unclean.leader.election.enable": "false",
+				"min.insync.replicas": strconv.Itoa(int(c.TransactionTopicMinISR)), "segment.bytes": segmentBytes, "retention.ms": "-1",
+			}
+		},
+		partition: func(key string, n int32) (int32, error) { return coordinator.PartitionFor(key, n), nil },
 	},
 }
 

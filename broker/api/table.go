@@ -23,7 +23,11 @@ const (
 	keyDeleteRecords               = 21
 	keyInitProducerID              = 22
 	keyOffsetForLeaderEpoch        = 23
+	keyAddPartitionsToTxn          = 24
+	keyAddOffsetsToTxn             = 25
+	keyEndTxn                      = 26
 	keyWriteTxnMarkers             = 27
+	keyTxnOffsetCommit             = 28
 	keyDescribeConfigs             = 32
 	keyDescribeLogDirs             = 35
 	keyCreatePartitions            = 37
@@ -38,6 +42,8 @@ const (
 	keyDescribeCluster             = 60
 	keyDescribeProducers           = 61
 	keyUnregisterBroker            = 64
+	keyDescribeTransactions        = 65
+	keyListTransactions            = 66
 	keyConsumerGroupHeartbeat      = 68
 	keyConsumerGroupDescribe       = 69
 	keyDescribeTopicPartitions     = 75
@@ -96,7 +102,11 @@ func init() {
 		{key: keyDeleteRecords, min: 0, max: 2, handle: deleteRecords},
 		{key: keyInitProducerID, min: 0, max: 5, handle: initProducerID},
 		{key: keyOffsetForLeaderEpoch, min: 2, max: 4, handle: offsetForLeaderEpoch, inline: true},
+		{key: keyAddPartitionsToTxn, min: 0, max: 5, handle: addPartitionsToTxn, inline: true, peers: true},
+		{key: keyAddOffsetsToTxn, min: 0, max: 4, handle: toTransactions, inline: true},
+		{key: keyEndTxn, min: 0, max: 5, handle: toTransactions, inline: true},
 		{key: keyWriteTxnMarkers, min: 1, max: 2, handle: writeTxnMarkers, peers: true, answer: 1 << 10},
+		{key: keyTxnOffsetCommit, min: 0, max: 5, handle: txnOffsetCommit},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
@@ -111,6 +121,8 @@ func init() {
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},
 		{key: keyDescribeProducers, min: 0, max: 0, handle: describeProducers, answer: 64 << 10},
 		{key: keyUnregisterBroker, min: 0, max: 0, handle: unregisterBroker, current: true},
+		{key: keyDescribeTransactions, min: 0, max: 0, handle: toTransactions, inline: true, answer: 1 << 10},
+		{key: keyListTransactions, min: 0, max: 2, handle: toTransactions, inline: true},
 		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},

@@ -84,6 +84,7 @@ type Config struct {
 	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
 	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
 	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`
+	TransactionalIDExpirationInterval time.Duration `key:"transaction.remove.expired.transaction.cleanup.interval.ms"`
 	TransactionAbortInterval          time.Duration `key:"transaction.abort.timed.out.transaction.cleanup.interval.ms"`
 	TransactionTopicPartitions        int32         `key:"transaction.state.log.num.partitions"`
 	TransactionTopicReplicationFactor int16         `key:"transaction.state.log.replication.factor"`

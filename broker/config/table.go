@@ -226,18 +226,19 @@ func assignorList(text string) ([]string, error) {
 var transactionSettings = []Setting{
 	{Key: "producer.id.expiration.ms", Type: Int, Default: "86400000", Allowed: between(1, maxInt), Update: ClusterWide,
 		Doc: "The state of an idempotent producer that wrote nothing for so long is dropped."},
-	{Key: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Allowed: between(1, maxInt), Later: true,
+	{Key: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Allowed: between(1, maxInt),
 		Doc: "A transactional id that was not used for so long is forgotten."},
-	{Key: "transaction.max.timeout.ms", Type: Int, Default: "900000", Allowed: between(1, maxInt), Later: true,
+	{Key: "transaction.remove.expired.transaction.cleanup.interval.ms", Type: Int, Default: "3600000", Allowed: between(1, maxInt),
+		Doc: "How often transactional ids that were not used are looked for."},
+	{Key: "transaction.max.timeout.ms", Type: Int, Default: "900000", Allowed: between(1, maxInt),
 		Doc: "The longest transaction timeout that a producer may ask for."},
-	{Key: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Allowed: between(1, maxInt), Later: true,
+	{Key: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Allowed: between(1, maxInt),
 		Doc: "How often transactions that ran out of time are looked for and aborted."},
-	{Key: "transaction.state.log.num.partitions", Type: Int, Default: "50", Allowed: between(1, 10_000), Later: true,
+	{Key: "transaction.state.log.num.partitions", Type: Int, Default: "50", Allowed: between(1, 10_000),
 		Doc: "The partitions of __transaction_state, fixed when the topic is created."},
 	{Key: "transaction.state.log.replication.factor", Type: Int, Allowed: between(1, 127),
 		Auto: "1 for a cluster of one, else 3", auto: internalReplicas,
-		Later: true,
-		Doc:   "The replicas of __transaction_state, fixed when the topic is created."},
+		Doc: "The replicas of __transaction_state, fixed when the topic is created."},
 	{Key: "transaction.state.log.min.isr", Type: Int, Allowed: between(1, 127),
 		Auto: "1 for a cluster of one, else 2",
 		auto: func(_ Machine, get func(string) string) string {
@@ -246,8 +247,7 @@ var transactionSettings = []Setting{
 			}
 			return "2"
 		},
-		Later: true,
-		Doc:   "The min.insync.replicas of __transaction_state."},
+		Doc: "The min.insync.replicas of __transaction_state."},
 }
 
 func internalReplicas(_ Machine, get func(string) string) string {

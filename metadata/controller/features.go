@@ -19,31 +19,61 @@ const (
 	NewestVersion int32 = 1
 )
 
-// SupportedFeatures are what this release registers with.
-func SupportedFeatures() []record.FeatureRange {
-	return []record.FeatureRange{{Name: VersionFeature, Min: OldestVersion, Max: NewestVersion}}
+// TransactionVersion is Kafka's feature for transactions: from level 1 on records of
+// __transaction_state are flexible, from 2 on clients let the epoch of a producer change
+// with each transaction (KIP-890).
+const TransactionVersion = "transaction.version"
+
+// features are those that this release knows, with the levels that a new cluster begins with: as
+// high as all its brokers know. Kafka's features have level 0, which is to be without.
+var features = []struct {
+	record.FeatureRange
+	first int32
+}{
+	{record.FeatureRange{Name: VersionFeature, Min: OldestVersion, Max: NewestVersion}, NewestVersion},
+	{record.FeatureRange{Name: TransactionVersion, Min: 0, Max: 2}, 2},
 }
 
-// FirstFeatures finalizes the newest level of VersionFeature in a cluster that has none; nil when
-// it has one, or when a broker is too old to know any.
+// SupportedFeatures are what this release registers with.
+func SupportedFeatures() []record.FeatureRange {
+	out := make([]record.FeatureRange, len(features))
+	for i := range features {
+		out[i] = features[i].FeatureRange
+	}
+	return out
+}
+
+// FirstFeatures finalizes the levels of a new cluster, which has none of VersionFeature; nil when
+// it has one, or when a broker is too old to know any. In a cluster that has run before, a
+// feature that is new to it waits for whoever runs the cluster.
 func FirstFeatures(m *metadata.Image) *record.FinalizeFeatures {
 	if m.FeatureLevel(VersionFeature) > 0 {
 		return nil
 	}
-	level := NewestVersion
-	for b := range m.Brokers() {
-		known := int32(0)
-		for _, f := range b.Features {
-			if f.Name == VersionFeature {
-				known = f.Max
-			}
+	c := new(record.FinalizeFeatures)
+	for i := range features {
+		f := &features[i]
+		level := f.first
+		for b := range m.Brokers() {
+			level = min(level, known(b, f.Name))
 		}
-		level = min(level, known)
+		if level > 0 && level >= f.Min && m.FeatureLevel(f.Name) == 0 {
+			c.Updates = append(c.Updates, record.Feature{Name: f.Name, Level: level})
+		} else if f.Name == VersionFeature {
+			return nil
+		}
 	}
-	if level < OldestVersion {
-		return nil
+	return c
+}
+
+// known is the highest level of a feature that a broker knows; 0: none.
+func known(b *metadata.Broker, name string) int32 {
+	for _, f := range b.Features {
+		if f.Name == name {
+			return f.Max
+		}
 	}
-	return &record.FinalizeFeatures{Updates: []record.Feature{{Name: VersionFeature, Level: level}}}
+	return 0
 }
 
 // FeatureUpdate asks for another level of a feature. Level 0 switches it off.
@@ -95,10 +125,10 @@ func checkFeature(m *metadata.Image, u *FeatureUpdate, now int32) error {
 	case u.Level > now && u.Down:
 		return fail("a downgrade can not raise the level")
 	}
-	known := now > 0
+	isKnown := now > 0
 	for b := range m.Brokers() {
 		i := slices.IndexFunc(b.Features, func(f record.FeatureRange) bool { return f.Name == u.Name })
-		known = known || i >= 0
+		isKnown = isKnown || i >= 0
 		switch {
 		case u.Level == 0: // any broker can do without
 		case i < 0:
@@ -107,7 +137,7 @@ func checkFeature(m *metadata.Image, u *FeatureUpdate, now int32) error {
 			return fail("broker %d has levels %d to %d", b.ID, b.Features[i].Min, b.Features[i].Max)
 		}
 	}
-	if !known {
+	if !isKnown {
 		return fail("no broker knows it")
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/internal/record"
 )
@@ -159,24 +161,33 @@ func (m *machine) replayTxn(batch record.Batch, offset int64, key, value []byte)
 	return nil
 }
 
-// txnEnded: the marker of a producer's transaction was written to this partition. Nobody
-// waits; the marker is in the log already.
+// txnEnded: the marker of a producer's transaction was written to this partition, and is in the
+// log already. It is answered with 0.
 type txnEnded struct {
 	producerID int64
 	commit     bool
+	call       *coordinator.Call
 }
 
 func (e txnEnded) decide(m *machine, _ time.Time) coordinator.Outcome {
-	return coordinator.Outcome{Apply: func() { m.endTxn(e.producerID, e.commit) }}
+	return coordinator.Outcome{
+		Apply:   func() { m.endTxn(e.producerID, e.commit) },
+		Replies: []coordinator.Reply{{To: e.call, Body: int16(0)}},
+	}
 }
 
 var errNotAnOffset = errors.New("transactional record that is no offset")
 
 // TransactionEnded says that the marker of a transaction is durable in a partition of
 // __consumer_offsets that this broker leads. It is called in the order of the log, as appends
-// are acknowledged.
-func (c *Coordinator) TransactionEnded(partition int32, producerID int64, commit bool) {
-	c.runtime.Submit(partition, coordinator.Event{Access: coordinator.Read, Body: txnEnded{producerID, commit}})
+// are acknowledged. Done is called once, without blocking: with an error if the
+// marker is to be written again, as a coordinator that is loading may have missed it.
+func (c *Coordinator) TransactionEnded(partition int32, producerID int64, commit bool, done func(err error)) {
+	call := coordinator.NewCall(func(body any) { done(kerr.ErrorForCode(body.(int16))) })
+	c.runtime.Submit(partition, coordinator.Event{
+		Access: coordinator.Read, Body: txnEnded{producerID, commit, call}, Call: call,
+		Refuse: func(err error) any { return errorCode(err) },
+	})
 }
 
 // expired is group.expired, but for offsets that a transaction is about to replace: they stay,

@@ -49,7 +49,11 @@ func (s *script) marker(t *testing.T, a args) {
 		kind = record.Commit
 	}
 	s.append(markerBatch(t, a.num("pid", 7), kind))
-	s.co.TransactionEnded(0, a.num("pid", 7), kind == record.Commit)
+	s.co.TransactionEnded(0, a.num("pid", 7), kind == record.Commit, func(err error) {
+		if err != nil {
+			s.printf("marker <- %v", err)
+		}
+	})
 }
 
 func markerBatch(t testing.TB, producerID int64, kind record.ControlType) record.Batch {

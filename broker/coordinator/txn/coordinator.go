@@ -33,9 +33,10 @@ type Options struct {
 	Config Config
 	// Log is the topic __transaction_state; required.
 	Log coordinator.Log
-	// Topics is the cluster's metadata, Brokers the way to the leaders of partitions; required.
+	// Topics is the cluster's metadata, Brokers the way to the leaders of partitions, asked
+	// for when it is needed; required.
 	Topics  Topics
-	Brokers Brokers
+	Brokers func() Brokers
 	// NewProducerID returns a producer id that nobody has; required. It may block.
 	NewProducerID func(ctx context.Context) (int64, error)
 	// GroupPartition is the partition of __consumer_offsets, named by its topic, that a

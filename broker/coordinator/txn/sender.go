@@ -19,8 +19,8 @@ const (
 	// requestsPerBroker are under way at a time, so that one partition without enough
 	// replicas does not hold up the others of its broker.
 	requestsPerBroker = 4
-	// askTimeout bounds how long a broker may take.
-	askTimeout = 30 * time.Second
+	// askTimeout bounds how long a broker may take, which itself waits 30 s for its followers.
+	askTimeout = 35 * time.Second
 	// Pauses before a marker is sent again.
 	firstPause, longestPause = 50 * time.Millisecond, 2 * time.Second
 	// Every so many attempts, in powers of two from here, the log hears of a marker.
@@ -53,7 +53,7 @@ type sender struct {
 
 type senderOptions struct {
 	topics  Topics
-	brokers Brokers
+	brokers func() Brokers
 	metrics *metrics
 	logger  *slog.Logger
 	// written is told once that all markers of a job are in place, and must not block.
@@ -254,7 +254,7 @@ type answerKey struct {
 func (s *sender) ask(broker int32, batch []marker) {
 	ctx, cancel := context.WithTimeout(s.ctx, askTimeout)
 	defer cancel()
-	resp, err := s.brokers.Ask(ctx, broker, request(batch))
+	resp, err := s.brokers().Ask(ctx, broker, request(batch))
 	codes := make(map[answerKey]int16, len(batch))
 	if got, ok := resp.(*kmsg.WriteTxnMarkersResponse); ok && err == nil {
 		for i := range got.Markers {
