@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -130,7 +131,7 @@ func (c *compaction) run(ctx context.Context) error {
 		return err
 	}
 	c.filter = &compact.Filter{
-		Keys: c.keys, End: c.end, Txns: compact.NewTxns(c.aborted), Producers: c.l.src.Producers(),
+		Keys: c.keys, End: c.end, Txns: compact.NewTxns(c.aborted, segs[0].Base), Producers: c.l.src.Producers(),
 		Now: c.e.o.Now().UnixMilli(), Retention: c.settings.DeleteRetentionMs,
 	}
 	c.aborted = nil
@@ -205,7 +206,7 @@ func (c *compaction) goOn(ctx context.Context) error {
 
 // index takes the keys of the dirty range in, as far as the map goes.
 func (c *compaction) index(ctx context.Context, segs []manifest.Segment) error {
-	x := compact.Index{Keys: c.keys, Txns: compact.NewTxns(c.aborted), From: c.plan.From}
+	x := compact.Index{Keys: c.keys, Txns: compact.NewTxns(c.aborted, c.plan.From), From: c.plan.From}
 	c.end = c.plan.From
 	full := false
 	for i := range segs {
@@ -279,7 +280,8 @@ func (c *compaction) build(ctx context.Context, data *spool, object [16]byte, in
 	}
 	defer w.Close()
 	before := c.filter.Stats.Changed
-	end := segment.SectionEnd{End: in[len(in)-1].End}
+	end := segment.SectionEnd{End: in[len(in)-1].End, StableOffset: in[len(in)-1].End} // it was below when the round began
+	var aborted []segment.AbortedTxn // of the last one
 	for i := range in {
 		s := &in[i]
 		x, err := c.open(ctx, s)
@@ -310,7 +312,7 @@ func (c *compaction) build(ctx context.Context, data *spool, object [16]byte, in
 			c.out = nil // one outsized batch must not stay
 		}
 		if i == len(in)-1 {
-			end.ReplacedChain = continues(x)
+			end.ReplacedChain, aborted = continues(x), x.Aborted
 			if end.ProducerState, err = c.producers(ctx, s); err != nil {
 				return seg, false, err
 			}
@@ -320,7 +322,7 @@ func (c *compaction) build(ctx context.Context, data *spool, object [16]byte, in
 		}
 	}
 	end.Aborted = c.filter.Txns.Kept()
-	if len(in) == 1 && c.filter.Stats.Changed == before {
+	if len(in) == 1 && c.filter.Stats.Changed == before && slices.Equal(end.Aborted, aborted) {
 		return seg, false, nil
 	}
 	done, err := w.End(end)

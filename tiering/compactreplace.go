@@ -94,13 +94,13 @@ func (c *compaction) replacePages(ctx context.Context, view *manifest.Ledger, in
 	object := c.e.o.NewID()
 	data := newSpool(c.e.o.FS, c.e.o.Dir, fmt.Sprintf("%x", object), c.e.o.MemoryBytes)
 	untrack := c.e.track(object)
-	closePages = func() {
+	done := func() {
 		untrack()
 		c.e.closeSpool(data)
 	}
 	defer func() {
 		if err != nil {
-			closePages()
+			done()
 		}
 	}()
 	w := manifest.NewObjectWriter(data, object)
@@ -125,7 +125,7 @@ func (c *compaction) replacePages(ctx context.Context, view *manifest.Ledger, in
 	}
 	after := manifest.Ledger{Segments: view.PagedSegments() - int64(p.Paged) + 1}
 	r.PagedMaxTimestamp, r.PagedMaxTimestampOffset, err = c.greatest(ctx, p.Leaves, after.PagedSegments())
-	return &p, closePages, err
+	return &p, done, err
 }
 
 // pagedMax is the greatest timestamp of a ledger's live segments in pages, -1 when there is none.

@@ -20,7 +20,7 @@ const (
 
 // position makes the stream stand at the request's offset.
 func (r *Reader) position(ctx context.Context, st *stream, req *ReadRequest) error {
-	if st.tail != nil {
+	if st.tail != nil && !r.replaced(ctx, st) {
 		return nil
 	}
 	s, err := r.section(ctx, st.id, req.Offset, req.Segment)
@@ -28,6 +28,33 @@ func (r *Reader) position(ctx context.Context, st *stream, req *ReadRequest) err
 		st.begin(s, s.idx.FindOffset(req.Offset), r.metrics)
 	}
 	return err
+}
+
+// replaced reports whether compaction replaced a segment that the stream stands in or has read ahead since. The old object
+// could be read on, but what else is said of its range, above all which transactions were aborted, is said of the new one.
+func (r *Reader) replaced(ctx context.Context, st *stream) bool {
+	stale := func(s *section, offset int64) bool {
+		now, err := r.opts.Locator.Locate(ctx, st.id.topic, st.id.partition, offset)
+		return err == nil && now != s.seg
+	}
+	var before *section
+	for i := range st.slots {
+		if s := st.slots[i].s; s != before {
+			if stale(s, max(st.next, s.seg.Base)) {
+				return true
+			}
+			before = s
+		}
+	}
+	if st.tail != before && st.tail.seg.End > st.next && stale(st.tail, max(st.next, st.tail.seg.Base)) {
+		return true
+	}
+	for _, s := range st.later {
+		if stale(s, s.seg.Base) {
+			return true
+		}
+	}
+	return false
 }
 
 // serve fills a chunk from the stream.

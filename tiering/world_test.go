@@ -61,6 +61,7 @@ type localLog struct {
 	notified int64
 	readErr  error
 	lease    *tiering.Lease
+	kv       *keyed // what it holds, where that is followed
 }
 
 func topicID(n int) (t [16]byte) {
@@ -89,7 +90,13 @@ func (l *localLog) append(n, size int) {
 			panic(err)
 		}
 	}
-	batch := b.Build()
+	l.mu.Unlock()
+	l.appendBatch(b.Build())
+}
+
+// appendBatch adds a batch that begins where the log ends.
+func (l *localLog) appendBatch(batch record.Batch) {
+	l.mu.Lock()
 	l.batches = append(l.batches, batch)
 	l.appended = append(l.appended, time.Now())
 	l.end = batch.NextOffset()
@@ -158,10 +165,18 @@ func (l *localLog) Read(ctx context.Context, from, limit int64, maxBytes int) (t
 }
 
 func (l *localLog) Snapshot(_ context.Context, from, end int64) (tiering.Snapshot, error) {
-	return tiering.Snapshot{Epochs: []segment.EpochStart{{Epoch: l.epoch, Start: 0}}, ProducerState: fmt.Appendf(nil, "producers at %d", end)}, nil
+	if l.kv != nil {
+		return l.kv.snapshot(from, end), nil
+	}
+	return tiering.Snapshot{Epochs: []segment.EpochStart{{Epoch: l.epoch, Start: 0}}, ProducerState: fmt.Appendf(nil, "producers at %d", end), StableOffset: end}, nil
 }
 
-func (l *localLog) Producers() map[int64]compact.LastRecord { return nil }
+func (l *localLog) Producers() map[int64]compact.LastRecord {
+	if l.kv != nil {
+		return l.kv.producers()
+	}
+	return nil
+}
 
 func (l *localLog) Tiered(to int64) {
 	l.mu.Lock()

@@ -73,11 +73,14 @@ func (l *line) round(now, retention int64) {
 	l.t.Helper()
 	keys := NewKeys(1000, l.keyBytes, 0.9)
 	defer keys.Free()
-	x := Index{Keys: keys, Txns: NewTxns(l.aborted), From: l.from}
+	x := Index{Keys: keys, Txns: NewTxns(l.aborted, l.from), From: l.from}
 	end := l.from
 	for _, b := range l.batches {
 		var full bool
 		var err error
+		if b.NextOffset() <= l.from {
+			continue // a round reads the dirty range alone for its keys
+		}
 		if end, full, err = x.Add(b); err != nil {
 			l.t.Fatal(err)
 		}
@@ -85,7 +88,7 @@ func (l *line) round(now, retention int64) {
 			break
 		}
 	}
-	f := Filter{Keys: keys, End: end, Txns: NewTxns(l.aborted), Producers: l.producers, Now: now, Retention: retention}
+	f := Filter{Keys: keys, End: end, Txns: NewTxns(l.aborted, 0), Producers: l.producers, Now: now, Retention: retention}
 	var out []byte
 	for i, b := range l.batches {
 		var err error
@@ -251,6 +254,24 @@ func TestAbortedRecordsGoAndMarkersFollow(t *testing.T) {
 	l.want("[0-0 0:a=1][7-7 7:e=7][9-9 commit][10-10 10:end=][11-11 11:c=11]")
 }
 
+// A transaction that ended in the clean range says nothing of what its producer wrote behind.
+func TestAnOldAbortDoesNotHideNewKeys(t *testing.T) {
+	l := newLine(t)
+	l.txn(7, "a=0")
+	l.marker(7, record.Abort)
+	l.plain("a=2")
+	l.aborted = []segment.AbortedTxn{{ProducerID: 7, FirstOffset: 0, LastOffset: 1}}
+	l.round(100, 50)
+	if len(l.aborted) != 1 {
+		t.Fatalf("%+v", l.aborted)
+	}
+	l.txn(7, "a=3")
+	l.marker(7, record.Commit)
+	l.plain("end=")
+	l.round(200, 50)
+	l.want("[1-1 horizon=250 abort][3-3 3:a=3][4-4 commit][5-5 5:end=]")
+}
+
 func TestAMarkerWithTheEpochOfAnActiveProducerStays(t *testing.T) {
 	l := newLine(t)
 	l.producers = map[int64]LastRecord{9: {DataOffset: -1, Epoch: 0}}
@@ -352,12 +373,12 @@ func FuzzFilter(f *testing.F) {
 		run := func(in record.Batch) []byte {
 			keys := NewKeys(100, 1<<12, 0.9)
 			defer keys.Free()
-			x := Index{Keys: keys, Txns: NewTxns(nil)}
+			x := Index{Keys: keys, Txns: NewTxns(nil, 0)}
 			end, _, err := x.Add(in)
 			if err != nil {
 				return nil
 			}
-			f := Filter{Keys: keys, End: end, Txns: NewTxns(nil), Now: 10, Retention: 10}
+			f := Filter{Keys: keys, End: end, Txns: NewTxns(nil, 0), Now: 10, Retention: 10}
 			out, err := f.Append(nil, in, last)
 			if err != nil {
 				return nil

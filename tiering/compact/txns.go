@@ -14,17 +14,26 @@ type Txns struct {
 	ahead     []segment.AbortedTxn // not met yet, by first offset
 	aborted   map[int64]*abortedTxn
 	committed map[int64]struct{}
-	kept      []segment.AbortedTxn
+	kept      []segment.AbortedTxn // see Kept
 }
 
 type abortedTxn struct {
 	segment.AbortedTxn
-	met bool // a batch of it
+	met  bool // a batch of it
+	kept bool // is in Txns.kept
 }
 
-// NewTxns takes all aborted transactions that overlap what will be read, in any order and any number of times.
-func NewTxns(aborted []segment.AbortedTxn) *Txns {
-	ahead := slices.Clone(aborted)
+func (t *Txns) keep(a *abortedTxn) {
+	if !a.kept {
+		a.kept = true
+		t.kept = append(t.kept, a.AbortedTxn)
+	}
+}
+
+// NewTxns takes all aborted transactions that overlap what will be read, which begins at from, in any order and any number of
+// times. Those that ended before are left out: their markers will not be met.
+func NewTxns(aborted []segment.AbortedTxn, from int64) *Txns {
+	ahead := slices.DeleteFunc(slices.Clone(aborted), func(a segment.AbortedTxn) bool { return a.LastOffset < from })
 	slices.SortFunc(ahead, func(a, b segment.AbortedTxn) int {
 		return cmp.Or(cmp.Compare(a.FirstOffset, b.FirstOffset), cmp.Compare(a.ProducerID, b.ProducerID), cmp.Compare(a.LastOffset, b.LastOffset))
 	})
@@ -52,6 +61,7 @@ func (t *Txns) Data(b record.Batch) bool {
 	}
 	if a := t.aborted[b.ProducerID()]; a != nil {
 		a.met = true
+		t.keep(a)
 		return true
 	}
 	t.committed[b.ProducerID()] = struct{}{}
@@ -76,7 +86,7 @@ func (t *Txns) Control(b record.Batch) (bool, error) {
 			if a == nil || !a.met {
 				return true, nil
 			}
-			t.kept = append(t.kept, a.AbortedTxn)
+			t.keep(a)
 			return false, nil
 		case record.Commit:
 			_, met := t.committed[id]
@@ -88,9 +98,18 @@ func (t *Txns) Control(b record.Batch) (bool, error) {
 	return true, nil // emptied before
 }
 
-// Kept returns the aborted transactions whose markers were met since the last call and stay, by last offset.
+// Kept returns the aborted transactions that the list of a new segment has to have, by last offset: those of which a batch or,
+// after batches, the marker was met since the last call. Their records are gone, but a reader that still has the segments
+// before asks the new one which of them were aborted. The list lets go of a transaction in the next round, when no batch of it is met
+// any more; its marker goes in a later one. An entry without its marker would have readers drop what the producer wrote after.
 func (t *Txns) Kept() []segment.AbortedTxn {
 	kept := t.kept
 	t.kept = nil
+	for _, a := range t.aborted {
+		a.kept = false
+	}
+	slices.SortFunc(kept, func(a, b segment.AbortedTxn) int {
+		return cmp.Or(cmp.Compare(a.LastOffset, b.LastOffset), cmp.Compare(a.FirstOffset, b.FirstOffset))
+	})
 	return kept
 }
