@@ -341,7 +341,7 @@ func (c *compaction) build(ctx context.Context, data *spool, object [16]byte, in
 
 // producers reads the producer state of a section: that of the new one, which ends where it does.
 func (c *compaction) producers(ctx context.Context, s *manifest.Segment) ([]byte, error) {
-	sec, err := segment.OpenSection(ctx, verifySource{c.e.o.Store, objstore.DataKey(s.Object)}, s.Position, s.Size)
+	sec, err := segment.OpenSection(ctx, c.source(s), s.Position, s.Size)
 	if err != nil {
 		return nil, err
 	}

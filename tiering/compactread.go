@@ -3,6 +3,7 @@ package tiering
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/tiering/manifest"
@@ -13,9 +14,26 @@ import (
 // compactReadBytes is how much one GET of compaction asks for: enough that the store's latency does not count.
 const compactReadBytes = 4 << 20
 
+// compactGetTimeout bounds one GET to its last byte: a store that does not answer must not stop compaction for ever.
+const compactGetTimeout = time.Minute
+
+// compactSource reads one object, each range in its time.
+type compactSource struct{ verifySource }
+
+// ReadRange implements segment.Source.
+func (s compactSource) ReadRange(ctx context.Context, dst []byte, off int64) error {
+	ctx, cancel := context.WithTimeout(ctx, compactGetTimeout)
+	defer cancel()
+	return s.verifySource.ReadRange(ctx, dst, off)
+}
+
+func (c *compaction) source(s *manifest.Segment) compactSource {
+	return compactSource{verifySource{c.e.o.Store, objstore.DataKey(s.Object)}}
+}
+
 // open reads a section's index, and checks that it is the one that the ledger means.
 func (c *compaction) open(ctx context.Context, s *manifest.Segment) (*segment.Index, error) {
-	sec, err := segment.OpenSection(ctx, verifySource{c.e.o.Store, objstore.DataKey(s.Object)}, s.Position, s.Size)
+	sec, err := segment.OpenSection(ctx, c.source(s), s.Position, s.Size)
 	if err != nil {
 		return nil, fmt.Errorf("open segment base=%d: %w", s.Base, err)
 	}
@@ -36,13 +54,13 @@ func (c *compaction) batches(ctx context.Context, s *manifest.Segment, x *segmen
 			n++
 		}
 		if int64(cap(c.stored)) < size || int64(cap(c.stored)) > 2*max(size, compactReadBytes) {
-			c.stored = make([]byte, max(size, compactReadBytes))
+			c.stored = make([]byte, size)
 		}
 		stored := c.stored[:size]
 		if err := c.wait(ctx, size); err != nil {
 			return err
 		}
-		if _, err := objstore.ReadRange(ctx, c.e.o.Store, objstore.DataKey(s.Object), s.Position+x.Blocks[i].Position, stored); err != nil {
+		if err := c.source(s).ReadRange(ctx, stored, s.Position+x.Blocks[i].Position); err != nil {
 			return fmt.Errorf("read segment base=%d: %w", s.Base, err)
 		}
 		c.e.m.compactReadBytes.Add(float64(size))
