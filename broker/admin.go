@@ -71,7 +71,7 @@ func (b *Broker) tierStatus(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		part := adminapi.TierPartition{
-			Topic: t.Name, Partition: p.Index, LogStart: l.LogStart, TieredEnd: l.Tiered, End: -1,
+			Topic: t.Name, Partition: p.Index, LogStart: l.LogStart, TieredEnd: l.Tiered, CleanedEnd: l.Cleaned, End: -1,
 			Segments: l.Segments, StoredBytes: l.StoredBytes, LogBytes: l.LogBytes,
 		}
 		if led := b.table.Get(t.Name, p.Index); led != nil {

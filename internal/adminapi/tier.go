@@ -26,6 +26,7 @@ type TierPartition struct {
 	Partition   int32  `json:"partition"`
 	LogStart    int64  `json:"log_start_offset"`
 	TieredEnd   int64  `json:"tiered_end_offset"`
+	CleanedEnd  int64  `json:"cleaned_end_offset"` // compaction has been over all below
 	End         int64  `json:"high_watermark"`
 	Segments    int64  `json:"segments"`
 	StoredBytes int64  `json:"stored_bytes"`

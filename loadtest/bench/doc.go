@@ -27,6 +27,7 @@
 //	failover    three brokers of each system under a steady load: acknowledgement gaps after SIGKILL
 //	join        a fourth broker joins three with tiered history: time, bytes moved
 //	scale       10,000 partitions with three replicas: creation, memory, idling, restart
+//	compact     a tiered topic of 10,000,000 keys: time and memory of its compaction, and what a reader from offset 0 finds
 //
 // # Open loop
 //
@@ -35,7 +36,7 @@
 //
 // # Clusters
 //
-// The last three run clusters of three brokers, one system after the other, never two at once. In failover the rounds of the two are
+// Failover, join and scale run clusters of three brokers, one system after the other, never two at once. In failover the rounds of the two are
 // therefore no neighbours in time: the table has the medians and the ranges of each, and the ratio is that of the medians.
 //
 //	Tideline   brokers that vote, one directory as their object store

@@ -24,6 +24,7 @@ type options struct {
 	only, systems, set              []string
 	rounds, kills, partitions       int
 	bytes                           int64
+	keys                            int
 	seed                            uint64
 	long                            bool
 	warmUp                          time.Duration
@@ -55,7 +56,7 @@ type brokers int
 const (
 	peers    brokers = iota // one of each system, side by side, which stay for the next scenario
 	own                     // brokers of its own
-	clusters                // clusters of its own, for so long that it is left out unless it is named or the run is a long one
+	clusters                // brokers or clusters of its own, for so long that it is left out unless it is named or the run is a long one
 )
 
 var scenarios = []scenario{
@@ -70,6 +71,7 @@ var scenarios = []scenario{
 	{"failover", clusters, (*bench).failover, failoverMetrics},
 	{"join", clusters, (*bench).join, joinMetrics},
 	{"scale", clusters, (*bench).scale, scaleMetrics},
+	{"compact", clusters, (*bench).compact, compactMetrics},
 }
 
 func main() {
@@ -95,6 +97,7 @@ func main() {
 		o.bytes, err = config.ParseSize(text)
 		return err
 	})
+	flag.IntVar(&o.keys, "keys", 10_000_000, "of compact: how many keys the topic has")
 	flag.Uint64Var(&o.seed, "seed", 1, "of schedules and payloads")
 	flag.BoolVar(&o.long, "long", false, "more data, more rounds, minutes of idling, clusters: more than an hour")
 	flag.Parse()
