@@ -27,7 +27,7 @@
 // segments and the root of a tree of pages in the bucket for all older ones.
 // Around it:
 //
-//	          BeginUpload          CommitUpload / Spill / Retain(NewRoot)
+//	          BeginUpload          CommitUpload / Spill / Replace / Retain(NewRoot)
 //	(nothing) ───────────▶ intent ──────────────────────────▶ live, n references
 //	                         │ AbortUpload, nothing accepted,      │ last reference released
 //	                         │ broker registered anew              ▼

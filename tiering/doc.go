@@ -11,6 +11,8 @@
 //	WAL may free ◀─────────────────────────────── Tiered(to)
 //	                     many hot entries ──────▶ spill: begin, put, commit ────▶ pages ─────────▶ root
 //	                     segment expires ───────▶ retain ────────────────────────────────────────▶ log start, garbage
+//	                     enough is dirty ───▶ compact: read, rewrite, begin,
+//	                                          put, replace ──────────────────▶ object, pages ───▶ segments replaced
 //	                     every half minute ─────▶ clean: intents, purges, due garbage ──▶ delete ─▶ forgotten
 //
 // # What always holds
@@ -21,7 +23,8 @@
 //     there are no other objects, so nothing has to be found by listing.
 //   - Only what lies below the high watermark goes up, and it continues the ledger without a gap. A stale leader's sections
 //     are refused; if nothing of an object is accepted, the object is garbage.
-//   - One task at a time changes the ledger of a partition on this broker: upload, spill or retention.
+//   - One task at a time changes the ledger of a partition on this broker: upload, spill or retention. Compaction goes on beside
+//     them: its replacement is a compare-and-swap on the segments that it read.
 //   - A reply that got lost is not guessed: the command is proposed again, and the ledger answers it once.
 //   - Retention releases the oldest segments, in order, by the ledger's own numbers. What is not expired stays.
 //   - Deletion waits for the grace period, which is longer than any one PUT may take: a put that was given up cannot land after
@@ -34,6 +37,13 @@
 // needs room (then the oldest data first). Large partitions get an object each; all others share bundles, which are split by
 // retention time where a PUT more is cheap for its bytes. The number of PUTs follows the bytes, not the partitions: see
 // selectRoll and pack.
+//
+// # Compaction
+//
+// The leader compacts what is tiered of a compacted topic; tiering/compact has the rules. compaction (compact.go) is one
+// round: it takes the keys of the dirty range into memory that is bounded, reads all from the log start, writes what
+// stays, and replaces group by group. A new segment is sparse: offsets are kept, and gaps with them. It ends in a batch, so that a
+// reader at any offset of it finds one that leads on.
 //
 // # Failures
 //

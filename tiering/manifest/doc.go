@@ -71,6 +71,11 @@
 // anew without it. Which entries are released is a number: the tree's live entries are its last [Ledger.PagedSegments]. Nothing
 // reads what lies before them.
 //
+// # Replacement
+//
+// Compaction puts one segment in the place of many (replace.go). Pages are copied on write: leaves that held none of the old
+// entries stay. The old root is what the replacement is compared with, together with the number of live entries.
+//
 // # Concurrency
 //
 // Codecs and the builders are pure. A [Locator] may be used by any number of goroutines; many that miss on one page share

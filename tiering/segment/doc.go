@@ -47,7 +47,10 @@
 // # Invariants
 //
 //   - Sections lie without gaps from position 0 to the directory, blocks without gaps from the start of their section.
-//   - Offsets of blocks grow. In a section that is not sparse they have no gaps, and tile [Base, End) exactly.
+//   - Offsets of blocks grow. In a section that is not sparse they have no gaps, and tile [Base, End) exactly. Compaction writes sparse
+//     ones. Their Chain is over what they have; ReplacedChain is that of the last section that they took the place of, from which
+//     the section behind them continues, and PrevChain that of the first. So the sections of a partition are one chain, whichever of them
+//     were replaced.
 //   - The timestamps of a section are those of data batches only; control batches never count.
 //   - The same batches, options and ids give the same bytes.
 //
