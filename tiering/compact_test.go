@@ -312,3 +312,131 @@ func (w *world) endsInABatch(id manifest.ID, s *manifest.Segment) {
 		w.t.Errorf("%v: segment [%d, %d) ends in a batch at %d", id, s.Base, s.End, x.Blocks[len(x.Blocks)-1].End)
 	}
 }
+
+// TestCompactionCrashAtEveryStep kills the engine once at steps of a life with compaction over hot and paged segments, before and after
+// the step's effect, and has its next life go on.
+func TestCompactionCrashAtEveryStep(t *testing.T) {
+	warmUp(t)
+	steps := compactionLife(t, &crashPoint{at: -1})
+	if steps < 300 {
+		t.Fatalf("only %d steps", steps)
+	}
+	t.Logf("%d steps", steps)
+	stride := int64(31)
+	if long() {
+		stride = 1
+	}
+	for at := int64(0); at < steps; at += stride {
+		for _, after := range []bool{false, true} {
+			if !t.Run(fmt.Sprintf("step=%d/after=%t", at, after), func(t *testing.T) { compactionLife(t, &crashPoint{at: at, after: after}) }) {
+				return
+			}
+		}
+	}
+}
+
+func compactionLife(t *testing.T, c *crashPoint) (steps int64) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		l := w.create(0, 0)
+		l.settings = compacting()
+		l.settings.SegmentBytes = 4000
+		kv := follow(l, rand.New(rand.NewPCG(9, 9)), 12)
+		w.state.Fault = func(string) ledgertest.Fault {
+			switch effect, reply := c.step(); {
+			case !effect:
+				return ledgertest.LostFirst
+			case !reply:
+				return ledgertest.LostReply
+			}
+			return ledgertest.None
+		}
+		o := w.options(w.state.Broker(1, true))
+		o.SpillAt, o.SpillKeep, o.HeadSpread, o.Grace = 6, 2, time.Second, 5*time.Minute
+		o.MemoryBytes = 200 // everything goes through a spool file
+		o.CompactKeyBytes = 24 * 12
+		inner := o.Store
+		o.Store = crashStore{inner, c}
+		o.Locator = tieringLocator(w, o.Store)
+		_, stop := w.run(o)
+		restart := func() {
+			stop()
+			c.at = -1
+			c.dead.Store(false)
+			o.Locator = tieringLocator(w, o.Store)
+			_, stop = w.run(o)
+		}
+		for range 40 {
+			kv.step()
+			kv.step()
+			pass(31 * time.Second)
+			synctest.Wait()
+			if c.dead.Load() {
+				restart()
+			}
+		}
+		kv.finish()
+		pass(time.Hour)
+		synctest.Wait()
+		if c.dead.Load() {
+			restart()
+			pass(time.Hour)
+			synctest.Wait()
+		}
+		steps = c.steps.Load()
+		stop()
+		w.allTiered()
+		w.checkKeys(kv, 0, tombstones)
+		w.checkTrees()
+		w.clean()
+	})
+	return steps
+}
+
+// A leader that was deposed while it compacted replaces nothing, and leaves nothing behind.
+func TestADeposedLeaderReplacesNothing(t *testing.T) {
+	warmUp(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		l := w.create(0, 0)
+		l.settings = compacting()
+		kv := follow(l, rand.New(rand.NewPCG(1, 2)), 5)
+		o := w.options(w.state.Broker(1, true))
+		o.Grace = time.Minute
+		deposed := false
+		w.state.Fault = func(command string) ledgertest.Fault {
+			if command == "Replace" && !deposed {
+				deposed = true
+				go w.state.SetEpoch(l.id, 2) // after this command, which is lost
+				return ledgertest.LostFirst
+			}
+			return ledgertest.None
+		}
+		_, stop := w.run(o)
+		for range 20 {
+			kv.step()
+			pass(11 * time.Second)
+		}
+		kv.finish()
+		pass(10 * time.Minute)
+		synctest.Wait()
+		if !deposed {
+			t.Error("nothing was compacted in time")
+		}
+		v := l.view()
+		if v.Cleaned != 0 {
+			t.Errorf("cleaned to %d", v.Cleaned)
+		}
+		for i := range v.Hot {
+			if v.Hot[i].Flags&segment.FlagSparse != 0 {
+				t.Errorf("segment at %d was replaced", v.Hot[i].Base)
+			}
+		}
+		stop()
+		w.checkKeys(kv, 0, tombstones)
+		w.checkTrees()
+		if n := len(w.state.AllIntents()); n > 0 {
+			t.Errorf("%d uploads are still open", n)
+		}
+	})
+}
