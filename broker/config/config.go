@@ -81,6 +81,13 @@ type Config struct {
 	ConsumerMigrationPolicy       string        `key:"group.consumer.migration.policy"`
 	ConsumerRegexRefreshInterval  time.Duration `key:"group.consumer.regex.refresh.interval.ms"`
 
+	GroupShareDeliveryCountLimit    int32         `key:"group.share.delivery.count.limit"`
+	GroupShareMaxRecordLocks        int32         `key:"group.share.partition.max.record.locks"`
+	GroupShareRecordLockDuration    time.Duration `key:"group.share.record.lock.duration.ms"`
+	GroupShareMinRecordLockDuration time.Duration `key:"group.share.min.record.lock.duration.ms"`
+	GroupShareMaxRecordLockDuration time.Duration `key:"group.share.max.record.lock.duration.ms"`
+	GroupShareMaxShareSessions      int32         `key:"group.share.max.share.sessions"`
+
 	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
 	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
 	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`

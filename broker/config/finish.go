@@ -39,6 +39,9 @@ func (c *Config) finish() Errors {
 	if c.ConsumerHeartbeatInterval >= c.ConsumerSessionTimeout {
 		refuse("group.consumer.heartbeat.interval.ms", "it must be less than group.consumer.session.timeout.ms")
 	}
+	if c.GroupShareRecordLockDuration < c.GroupShareMinRecordLockDuration || c.GroupShareRecordLockDuration > c.GroupShareMaxRecordLockDuration {
+		refuse("group.share.record.lock.duration.ms", "it must lie between group.share.min.record.lock.duration.ms and group.share.max.record.lock.duration.ms")
+	}
 	if c.WALFileBytes > c.WALMaxBytes/4 {
 		refuse("wal.file.bytes", fmt.Sprintf("it must not exceed a quarter of wal.max.bytes=%d", c.WALMaxBytes))
 	}
