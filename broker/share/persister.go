@@ -12,9 +12,10 @@ type Persister interface {
 	// Read returns the state, and makes leaderEpoch the one that later writes must
 	// carry at least.
 	Read(ctx context.Context, group string, topic [16]byte, partition, leaderEpoch int32) (State, error)
-	// Write keeps a new start offset and the state of some ranges, which replaces what
-	// was known of the same offsets. It returns once that is committed. After ErrRetry,
-	// and after any error that is none of this package's, it may or may not have been.
+	// Write keeps a new start offset and the state of some ranges, maybe none, which
+	// replaces what was known of the same offsets. It returns once that is committed. After
+	// ErrRetry, and after any error that is none of this package's, it may or may not have
+	// been; but it must not be once a later Write has returned.
 	Write(ctx context.Context, group string, topic [16]byte, partition, stateEpoch, leaderEpoch int32,
 		start int64, deliveryCompleteCount int32, batches []StateBatch) error
 }
@@ -25,7 +26,8 @@ type State struct {
 	// Start is the share-partition start offset; Uninitialized: nobody has said yet
 	// where the group begins.
 	Start int64
-	// DeliveryCompleteCount is how many offsets above Start are done; -1: not known.
+	// DeliveryCompleteCount is how many offsets from Start on are done; -1: not known. The
+	// leader counts anew.
 	DeliveryCompleteCount int32
 	// Batches do not overlap and ascend. Offsets that none covers are available, and
 	// were never delivered.
