@@ -71,8 +71,9 @@ func (b *Broker) assemble(context.Context) error {
 	b.replicas.conf.Store(b.cfg)
 	b.connect()
 	b.purgatory = purgatory.New(maxParked, b.registry)
+	b.assembleSharePartitions()
 	b.api = api.New(api.Deps{
-		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
+		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions,
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)

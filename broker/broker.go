@@ -24,6 +24,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/vfs"
@@ -59,20 +60,23 @@ type Broker struct {
 	sender      *replication.Sender // nil in a cluster of one
 	isr         *isrKeeper
 
-	meta      *metadataHandle
-	log       *wal.Log
-	uploads   objstore.Store
-	reads     objstore.Store
-	locator   *manifest.Locator
-	reader    *tiering.Reader
-	engine    *tiering.Engine
-	table     *partition.Table
-	replicas  *replicas
-	groups    *group.Coordinator
-	purgatory *purgatory.Purgatory
-	api       *api.API
-	server    *server.Server
-	opened    atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
+	meta     *metadataHandle
+	log      *wal.Log
+	uploads  objstore.Store
+	reads    objstore.Store
+	locator  *manifest.Locator
+	reader   *tiering.Reader
+	engine   *tiering.Engine
+	table    *partition.Table
+	replicas *replicas
+	groups   *group.Coordinator
+	// sharePartitions is nil where sharePersister is: then there are no share groups.
+	sharePartitions *share.Manager
+	sharePersister  share.Persister
+	purgatory       *purgatory.Purgatory
+	api             *api.API
+	server          *server.Server
+	opened          atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
 
 	run    context.Context // of the background work
 	cancel context.CancelFunc
@@ -258,6 +262,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	if b.api != nil {
 		b.api.Close()
+	}
+	if b.sharePartitions != nil {
+		b.sharePartitions.Close()
 	}
 	if b.groups != nil {
 		b.groups.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -73,7 +74,9 @@ type Deps struct {
 	Partitions *partition.Table
 	History    History
 	Groups     Groups
-	Purgatory  *purgatory.Purgatory
+	// Shares has the share partitions of this broker.
+	Shares    *share.Manager
+	Purgatory *purgatory.Purgatory
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
 	// Transactions leads to the coordinators of transactions; nil: there are none, and transactional
@@ -111,7 +114,11 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		calls:         semaphore.NewWeighted(maxConcurrentCalls),
 		responseBytes: newByteBudget(responseBudget),
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
+		shareSessions: newShareSessions(int(d.Config.GroupShareMaxShareSessions)),
 		producerIDs:   newProducerIDs(),
+	}
+	if d.Shares != nil {
+		a.shareSessions.left = d.Shares.Left
 	}
 	a.metrics = newMetrics(a, registerer)
 	return a

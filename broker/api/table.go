@@ -41,6 +41,8 @@ const (
 	keyConsumerGroupHeartbeat      = 68
 	keyConsumerGroupDescribe       = 69
 	keyDescribeTopicPartitions     = 75
+	keyShareFetch                  = 78
+	keyShareAcknowledge            = 79
 	keyAddRaftVoter                = 80
 	keyRemoveRaftVoter             = 81
 )
@@ -114,6 +116,8 @@ func init() {
 		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
+		{key: keyShareFetch, min: 1, max: 2, handle: shareFetch, inline: true},
+		{key: keyShareAcknowledge, min: 1, max: 2, handle: shareAcknowledge, inline: true},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
 	}
