@@ -4,11 +4,11 @@
 //
 // # What is in flight
 //
-//	        start offset                                     end offset
-//	 ───────────┼───────────┬─────────┬──────────┬───────────────┼────────────
-//	  done      │ acquired  │ done    │available │ acquired by b │ never fetched
-//	            │ by a      │         │          │               │
-//	            └── spans: one for each range in one state ──────┘
+//	       start offset                                     end offset
+//	───────────┼───────────┬─────────┬──────────┬───────────────┼────────────
+//	 done      │ acquired  │ done    │available │ acquired by b │ never fetched
+//	           │ by a      │         │          │               │
+//	           └── spans: one for each range in one state ──────┘
 //
 // A span is cut where somebody speaks of a part of it, and joined with its neighbour
 // where the two are alike and were fetched together. There is no second way to keep a
@@ -39,9 +39,8 @@
 // (a lock that ends, a session that ends, the start offset) takes effect at once and goes
 // into the next write; should that fail, into the one after it.
 //
-// Locks are not kept. The next leader knows of no delivery that was not given back or
-// acknowledged, so after a failover a record may be delivered once more than its count
-// says, and never less.
+// Locks are not kept, as in Kafka: that would be a write for each fetch. The next leader
+// does not know of the delivery that was under way, so the count of a record may lack it.
 //
 // A new group's start offset is written before the first record is delivered. Apache
 // Kafka does not, so that a leader which dies before the first acknowledgement lets its
