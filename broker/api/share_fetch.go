@@ -57,7 +57,8 @@ func (op *shareOp) serve(last, inline bool) {
 	}
 	op.granted = op.api.responseBytes.take(int64(op.maxBytes), minFetchGrant)
 	began, failed := op.begin()
-	bytes, cold := op.readLocals(began)
+	bytes, cold, broken := op.readLocals(began)
+	failed = failed || broken
 	switch {
 	case cold > 0 && inline:
 		op.api.running.Add(1)
@@ -159,7 +160,7 @@ func (op *shareOp) park(have int) {
 	}
 	// The fetch may go on before it is known to all that it waits for.
 	ready := make(chan struct{})
-	parked := op.api.Purgatory.Hold(parts, seen, max(int64(op.minBytes)-int64(have), 1), wait, func(last bool) {
+	parked := op.api.Purgatory.Hold(op.isolation == partition.ReadCommitted, parts, seen, max(int64(op.minBytes)-int64(have), 1), wait, func(last bool) {
 		<-ready
 		op.again(last)
 	})

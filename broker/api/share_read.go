@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/share"
@@ -17,13 +18,13 @@ type sharePart struct {
 	shares *share.Partition
 	began  bool   // this fetch reads it, and nobody else does
 	mark   uint64 // the state of the share partition at the last look
-	seen   int64  // high watermark at the last look
+	seen   int64  // the end of what a member may have, at the last look
 	from   int64  // where to read
 	cold   bool
 
 	chunk    releaser
 	records  [][]byte // of whole batches
-	batches  []share.Range
+	aborted  []partition.AbortedTxn
 	acquired []share.Acquisition
 	err      error
 }
@@ -45,7 +46,7 @@ func (op *shareOp) begin() (began int, failed bool) {
 			failed = true
 			continue
 		}
-		part.seen = part.p.HighWatermark()
+		part.seen = part.p.Limit(op.isolation)
 		part.shares, part.from, part.began, part.mark, part.err = op.api.Shares.Begin(op.group, part.p)
 		if part.err != nil {
 			part.shares, failed = nil, true
@@ -62,8 +63,9 @@ func (op *shareOp) begin() (began int, failed bool) {
 func (op *shareOp) partBytes(began int) int { return int(op.granted) / max(began, 1) }
 
 // readLocals reads what memory and disk have of the partitions that were begun. It
-// returns the bytes found, and how many partitions only the object store has.
-func (op *shareOp) readLocals(began int) (bytes, cold int) {
+// returns the bytes found, how many partitions only the object store has, and whether one
+// cannot be read.
+func (op *shareOp) readLocals(began int) (bytes, cold int, failed bool) {
 	for i := range op.parts {
 		part := &op.parts[i]
 		if !part.began {
@@ -80,10 +82,15 @@ func (op *shareOp) readLocals(began int) (bytes, cold int) {
 			part.err = err
 		case chunk != nil:
 			part.chunk, part.records = chunk, chunk.Buffers
+			if op.isolation == partition.ReadCommitted && !part.abortedLocal(chunk.NextOffset) {
+				cold++
+				continue
+			}
 			bytes += chunk.Bytes
 		}
+		failed = failed || part.err != nil
 	}
-	return bytes, cold
+	return bytes, cold, failed
 }
 
 // readCold reads what only the object store has.
@@ -112,7 +119,34 @@ func (op *shareOp) readCold(ctx context.Context, began, n int) {
 			continue
 		}
 		part.chunk, part.records = r.Chunk, r.Chunk.Buffers
+		if op.isolation == partition.ReadCommitted {
+			one := fetchPart{id: part.id, offset: part.from, p: part.p}
+			if part.aborted, part.err = op.api.abortedBoth(ctx, &one, r.Chunk.NextOffset); part.err != nil {
+				part.drop()
+				op.api.metrics.coldErrors.Inc()
+			}
+		}
 	}
+}
+
+// abortedLocal finds the aborted transactions of records of the local log, which end at
+// to. It reports false when only the object store has them any more: then the records
+// are dropped, and read there.
+func (part *sharePart) abortedLocal(to int64) bool {
+	var since int64
+	if part.aborted, since = part.p.Aborted(nil, part.from, to); since <= part.from {
+		return true
+	}
+	part.aborted, part.err = part.p.ScanAborted(part.from, to)
+	if part.err == nil {
+		return true
+	}
+	part.drop()
+	if errors.Is(part.err, partition.ErrCold) {
+		part.err, part.cold = nil, true
+		return false
+	}
+	return true
 }
 
 // acquire locks what was read, and keeps the batches of that. What is acquired counts
@@ -122,28 +156,37 @@ func (part *sharePart) acquire(w *share.Wanted) {
 		part.records = nil
 		return
 	}
-	if part.batches, part.err = batchesOf(part.records); part.err != nil {
-		part.records = nil
+	f, err := fetched(part.records, part.aborted)
+	if err != nil {
+		part.err, part.records = err, nil
 		return
 	}
-	part.acquired = part.shares.Acquire(share.Fetched{From: part.from, Batches: part.batches}, *w)
+	f.From = part.from
+	part.acquired = part.shares.Acquire(f, *w)
 	for _, a := range part.acquired {
 		w.Records -= int(min(a.Last-a.First+1, int64(w.Records)))
 	}
 	part.records = within(part.records, part.acquired)
 }
 
-// batchesOf returns the offsets of the batches in buffers.
-func batchesOf(buffers [][]byte) (out []share.Range, err error) {
+// fetched returns the offsets of the batches in buffers, and of those that belong to
+// aborted transactions. Control batches are members' to pass over.
+func fetched(buffers [][]byte, aborted []partition.AbortedTxn) (f share.Fetched, err error) {
 	for _, b := range buffers {
 		for batch, err := range record.All(b) {
 			if err != nil {
-				return nil, err
+				return f, err
 			}
-			out = append(out, share.Range{First: batch.BaseOffset(), Last: batch.LastOffset()})
+			r := share.Range{First: batch.BaseOffset(), Last: batch.LastOffset()}
+			f.Batches = append(f.Batches, r)
+			if batch.Transactional() && !batch.Control() && slices.ContainsFunc(aborted, func(t partition.AbortedTxn) bool {
+				return t.ProducerID == batch.ProducerID() && t.FirstOffset <= r.First && r.First <= t.LastOffset
+			}) {
+				f.Hidden = append(f.Hidden, r)
+			}
 		}
 	}
-	return out, nil
+	return f, nil
 }
 
 // within returns the batches from the one with the first acquired record to the one with
@@ -175,11 +218,15 @@ func within(buffers [][]byte, acquired []share.Acquisition) (out [][]byte) {
 // release gives back what the parts hold.
 func (op *shareOp) release() {
 	for i := range op.parts {
-		part := &op.parts[i]
-		chunk := part.chunk
-		part.chunk, part.records = nil, nil
-		if chunk != nil {
-			chunk.Release()
-		}
+		op.parts[i].drop()
+	}
+}
+
+// drop gives back what was read of a part.
+func (part *sharePart) drop() {
+	chunk := part.chunk
+	part.chunk, part.records = nil, nil
+	if chunk != nil {
+		chunk.Release()
 	}
 }
