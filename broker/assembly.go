@@ -62,9 +62,12 @@ func (b *Broker) assemble(context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := b.assembleShares(past); err != nil {
+		return err
+	}
 	b.replicas = &replicas{
 		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, now: b.now, logger: b.logger,
-		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups},
+		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups, api.ShareStateTopic: b.shares},
 		history:      past, store: b.reads,
 		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
 	}
@@ -73,7 +76,7 @@ func (b *Broker) assemble(context.Context) error {
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.assembleSharePartitions()
 	b.api = api.New(api.Deps{
-		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions,
+		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shares,
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)

@@ -19,6 +19,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	sharestate "github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
@@ -73,6 +74,7 @@ type Broker struct {
 	// sharePartitions is nil where sharePersister is: then there are no share groups.
 	sharePartitions *share.Manager
 	sharePersister  share.Persister
+	shares          *sharestate.Coordinator
 	purgatory       *purgatory.Purgatory
 	api             *api.API
 	server          *server.Server
@@ -268,6 +270,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	if b.groups != nil {
 		b.groups.Close()
+	}
+	if b.shares != nil {
+		b.shares.Close()
 	}
 	b.cancel()
 	b.work.Wait()

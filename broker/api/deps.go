@@ -75,8 +75,10 @@ type Deps struct {
 	History    History
 	Groups     Groups
 	// Shares has the share partitions of this broker.
-	Shares    *share.Manager
-	Purgatory *purgatory.Purgatory
+	Shares *share.Manager
+	// ShareState is the coordinator of share partitions on this broker.
+	ShareState ShareState
+	Purgatory  *purgatory.Purgatory
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
 	// Transactions leads to the coordinators of transactions; nil: there are none, and transactional

@@ -45,6 +45,11 @@ const (
 	keyShareAcknowledge            = 79
 	keyAddRaftVoter                = 80
 	keyRemoveRaftVoter             = 81
+	keyInitializeShareGroupState   = 83
+	keyReadShareGroupState         = 84
+	keyWriteShareGroupState        = 85
+	keyDeleteShareGroupState       = 86
+	keyReadShareGroupStateSummary  = 87
 )
 
 // entry is one API key that the broker serves.
@@ -120,6 +125,11 @@ func init() {
 		{key: keyShareAcknowledge, min: 1, max: 2, handle: shareAcknowledge, inline: true},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
+		{key: keyInitializeShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true},
+		{key: keyReadShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true, answer: shareStateBytes},
+		{key: keyWriteShareGroupState, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
+		{key: keyDeleteShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true},
+		{key: keyReadShareGroupStateSummary, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {

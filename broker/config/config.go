@@ -88,6 +88,15 @@ type Config struct {
 	GroupShareMaxRecordLockDuration time.Duration `key:"group.share.max.record.lock.duration.ms"`
 	GroupShareMaxShareSessions      int32         `key:"group.share.max.share.sessions"`
 
+	ShareTopicPartitions        int32         `key:"share.coordinator.state.topic.num.partitions"`
+	ShareTopicReplicationFactor int16         `key:"share.coordinator.state.topic.replication.factor"`
+	ShareTopicMinISR            int32         `key:"share.coordinator.state.topic.min.isr"`
+	ShareTopicSegmentBytes      int32         `key:"share.coordinator.state.topic.segment.bytes"`
+	ShareTopicPruneInterval     time.Duration `key:"share.coordinator.state.topic.prune.interval.ms"`
+	ShareUpdatesPerSnapshot     int32         `key:"share.coordinator.snapshot.update.records.per.snapshot"`
+	ShareColdInterval           time.Duration `key:"share.coordinator.cold.partition.snapshot.interval.ms"`
+	ShareWriteTimeout           time.Duration `key:"share.coordinator.write.timeout.ms"`
+
 	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
 	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
 	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`

@@ -35,6 +35,7 @@ var groups = []struct {
 	{"Compression", compressionSettings},
 	{"Consumer groups", groupSettings},
 	{"Share groups: delivery", shareSettings},
+	{"Share groups", shareGroupSettings},
 	{"Producers and transactions", transactionSettings},
 	{"Replication", replicationSettings},
 	{"Logging", loggingSettings},
