@@ -75,6 +75,8 @@
 // # Differences from Kafka
 //
 //   - The count of updates begins anew with every snapshot, also a cold one or an initial one.
+//   - Initialize under the state epoch that a share partition has changes nothing, so that
+//     one which is late does not take the state away from who works with it. Kafka begins anew.
 //   - A share partition that begins anew keeps its leader epoch; Kafka writes -1, and
 //     forgets which leaders are fenced once the older records are pruned.
 //   - Batches that touch and are alike are always joined; Kafka leaves some of them apart.

@@ -28,6 +28,11 @@ func (i *initialize) decide(m *machine, now time.Time) coordinator.Outcome {
 	if a, unknown := i.unknown(); unknown {
 		return i.reply(a)
 	}
+	if s != nil && s.stateEpoch == i.stateEpoch {
+		// This one, asked for again: the answer was lost, or is late. What became of the
+		// records since then must not be.
+		return i.reply(answer{})
+	}
 	if s == nil && len(m.states) >= m.cfg.MaxSharePartitions {
 		return i.reply(refuse(kerr.CoordinatorNotAvailable, "This share coordinator has as many share partitions as it may."))
 	}
