@@ -71,10 +71,12 @@ type Broker struct {
 	table    *partition.Table
 	replicas *replicas
 	groups   *group.Coordinator
-	// sharePartitions is nil where sharePersister is: then there are no share groups.
+	// shareStates coordinates share partitions, shareClient asks their coordinators.
+	shareStates *sharestate.Coordinator
+	shareClient *sharestate.Client
+	// sharePartitions is nil where sharePersister is: then no records are shared.
 	sharePartitions *share.Manager
 	sharePersister  share.Persister
-	shares          *sharestate.Coordinator
 	purgatory       *purgatory.Purgatory
 	api             *api.API
 	server          *server.Server
@@ -271,8 +273,8 @@ func (b *Broker) Stop(ctx context.Context) error {
 	if b.groups != nil {
 		b.groups.Close()
 	}
-	if b.shares != nil {
-		b.shares.Close()
+	if b.shareStates != nil {
+		b.shareStates.Close()
 	}
 	b.cancel()
 	b.work.Wait()

@@ -11,15 +11,24 @@ import (
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// assembleShares makes the coordinator of share partitions.
-func (b *Broker) assembleShares(past *history) (err error) {
+// assembleShareStates makes the coordinator of share partitions, and who asks them all.
+func (b *Broker) assembleShareStates(past *history) (err error) {
 	log := &internalLog{topic: api.ShareStateTopic, table: b.table, history: past}
 	p := &shareStatePruner{broker: b, log: log, under: make(map[int32]bool)}
-	b.shares, err = sharestate.New(sharestate.Options{
+	b.shareStates, err = sharestate.New(sharestate.Options{
 		Config: shareConfig(b.cfg), Log: log, Topics: topicNames{b.meta}, Prune: p.prune,
-		Logger: b.logger.With("part", "shares"), Registerer: b.registry,
+		Logger: b.logger.With("part", "share_states"), Registerer: b.registry,
 	})
+	b.shareClient = sharestate.NewClient(sharestate.ClientOptions{}) // connected when there is an API
+	if b.sharePersister == nil {
+		b.sharePersister = sharePersister{b.shareClient}
+	}
 	return err
+}
+
+// partitionEnd is group.Options.PartitionEnd.
+func (b *Broker) partitionEnd(ctx context.Context, topic string, partition int32) (int64, error) {
+	return b.api.PartitionEnd(ctx, topic, partition)
 }
 
 func shareConfig(c *config.Config) sharestate.Config {

@@ -60,7 +60,7 @@ var internalTopics = []internalTopic{
 		},
 		configs: func(c *config.Config) map[string]string {
 			return map[string]string{
-				"cleanup.policy": "delete", "compression.type": "none", "segment.bytes": strconv.Itoa(int(c.ShareTopicSegmentBytes)),
+				"cleanup.policy": "delete", "compression.type": "producer", "segment.bytes": strconv.Itoa(int(c.ShareTopicSegmentBytes)),
 				"min.insync.replicas": strconv.Itoa(int(c.ShareTopicMinISR)), "retention.ms": "-1",
 			}
 		},

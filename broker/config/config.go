@@ -88,6 +88,15 @@ type Config struct {
 	GroupShareMaxRecordLockDuration time.Duration `key:"group.share.max.record.lock.duration.ms"`
 	GroupShareMaxShareSessions      int32         `key:"group.share.max.share.sessions"`
 
+	ShareSessionTimeout       time.Duration `key:"group.share.session.timeout.ms"`
+	ShareMinSessionTimeout    time.Duration `key:"group.share.min.session.timeout.ms"`
+	ShareMaxSessionTimeout    time.Duration `key:"group.share.max.session.timeout.ms"`
+	ShareHeartbeatInterval    time.Duration `key:"group.share.heartbeat.interval.ms"`
+	ShareMinHeartbeatInterval time.Duration `key:"group.share.min.heartbeat.interval.ms"`
+	ShareMaxHeartbeatInterval time.Duration `key:"group.share.max.heartbeat.interval.ms"`
+	ShareMaxSize              int32         `key:"group.share.max.size"`
+	ShareInitializeRetry      time.Duration `key:"group.share.initialize.retry.interval.ms"`
+
 	ShareTopicPartitions        int32         `key:"share.coordinator.state.topic.num.partitions"`
 	ShareTopicReplicationFactor int16         `key:"share.coordinator.state.topic.replication.factor"`
 	ShareTopicMinISR            int32         `key:"share.coordinator.state.topic.min.isr"`

@@ -2,8 +2,27 @@ package config
 
 import "fmt"
 
-// shareGroupSettings are those of share groups and of the coordinator of their state.
+// shareGroupSettings are those of the members of share groups, and of the coordinator of
+// their state.
 var shareGroupSettings = []Setting{
+	{Key: "group.share.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "How long a member of a share group may be silent before it is removed."},
+	{Key: "group.share.min.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt),
+		Doc: "The shortest session timeout that a share group may have."},
+	{Key: "group.share.max.session.timeout.ms", Type: Int, Default: "60000", Allowed: between(1, maxInt),
+		Doc: "The longest session timeout that a share group may have."},
+	{Key: "group.share.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "How often a member of a share group sends heartbeats."},
+	{Key: "group.share.min.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt),
+		Doc: "The shortest heartbeat interval that a share group may have."},
+	{Key: "group.share.max.heartbeat.interval.ms", Type: Int, Default: "15000", Allowed: between(1, maxInt),
+		Doc: "The longest heartbeat interval that a share group may have."},
+	{Key: "group.share.max.size", Type: Int, Default: "200", Allowed: between(1, 1000),
+		Doc: "The members that one share group may have."},
+	{Key: "group.share.initialize.retry.interval.ms", Type: Int, Default: "30000", Allowed: between(1, maxInt),
+		Doc: "After how long share coordinators that did not answer are asked once more to begin a share partition."},
+	{Key: "group.share.assignors", Type: List, Default: "simple", Allowed: oneOf("simple"), NoEffect: true,
+		Doc: "How partitions are shared out among the members of a share group."},
 	{Key: "share.coordinator.state.topic.num.partitions", Type: Int, Default: "50", Allowed: between(1, 10_000),
 		Doc: "The partitions of __share_group_state, fixed when the topic is created."},
 	{Key: "share.coordinator.state.topic.replication.factor", Type: Int, Allowed: between(1, 127),

@@ -92,7 +92,7 @@ func New(o Options) (*Coordinator, error) {
 	c := &Coordinator{cfg: o.Config, topics: o.Topics, metrics: newMetrics(o.Registerer)}
 	c.partitions.Store(o.Config.Partitions)
 	if o.Shares != nil {
-		c.shares = newShareTasks(o.Shares, o.PartitionEnd)
+		c.shares = newShareTasks(o.Shares, o.PartitionEnd, o.Logger)
 	}
 	runtime, err := coordinator.NewRuntime(coordinator.Options{
 		Subsystem: "group_coordinator",

@@ -42,6 +42,9 @@ func (c *Coordinator) beginShares(b *shareBeginning) {
 		errs := c.shares.each(ctx, b.group, parts, func(ctx context.Context, k share.Key, _ int) error {
 			return c.shares.states.Initialize(ctx, k, b.epochs[k.Topic], uninitializedStart)
 		})
+		if err := firstError(errs); err != nil && ctx.Err() == nil {
+			c.shares.logger.Warn("not all share partitions of a group have begun, and will be asked for again", "group", b.group, "error", err)
+		}
 		begun := shareBegun{group: b.group}
 		for i, p := range parts {
 			if errs[i] == nil {

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -30,6 +31,8 @@ type shareTasks struct {
 	start  func(task func(context.Context)) bool // false: there are too many
 	width  int                                   // how many share partitions are asked for at a time
 
+	logger *slog.Logger
+
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{}
@@ -44,8 +47,8 @@ const (
 	shareTaskWidth = 64
 )
 
-func newShareTasks(states ShareStates, ends func(context.Context, string, int32) (int64, error)) *shareTasks {
-	t := &shareTasks{states: states, ends: ends, width: shareTaskWidth, slots: make(chan struct{}, maxShareTasks)}
+func newShareTasks(states ShareStates, ends func(context.Context, string, int32) (int64, error), logger *slog.Logger) *shareTasks {
+	t := &shareTasks{states: states, ends: ends, logger: logger, width: shareTaskWidth, slots: make(chan struct{}, maxShareTasks)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.start = func(task func(context.Context)) bool {
 		select {

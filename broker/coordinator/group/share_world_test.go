@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func (f *fakeShares) Summary(_ context.Context, k share.Key) (share.State, error
 func (w *world) serveShares() {
 	w.shares = &fakeShares{states: map[share.Key]share.State{}}
 	w.co.shares = &shareTasks{
-		states: w.shares, width: 1,
+		states: w.shares, width: 1, logger: slog.New(slog.DiscardHandler),
 		ends: func(context.Context, string, int32) (int64, error) { return 100, nil },
 		start: func(task func(context.Context)) bool {
 			w.shares.tasks = append(w.shares.tasks, task)

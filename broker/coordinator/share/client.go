@@ -37,7 +37,7 @@ type Peers interface {
 
 // ClientOptions of a Client. Zero values take the defaults named here.
 type ClientOptions struct {
-	// Peers; required.
+	// Peers; required, here or by Connect.
 	Peers Peers
 	// Attempts bounds how often one thing is asked for; 6.
 	Attempts int
@@ -112,6 +112,10 @@ func NewClient(o ClientOptions) *Client {
 	}
 	return &Client{opts: o, lines: make(map[lineKey]*line)}
 }
+
+// Connect tells a client that was made before them of its peers. It must be called before
+// anything is asked for.
+func (c *Client) Connect(p Peers) { c.opts.Peers = p }
 
 // Initialize begins a share partition at start, -1 if that is yet to be found out.
 func (c *Client) Initialize(ctx context.Context, k Key, stateEpoch int32, start int64) error {
