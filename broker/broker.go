@@ -72,11 +72,9 @@ type Broker struct {
 	replicas *replicas
 	groups   *group.Coordinator
 	// shareStates coordinates share partitions, shareClient asks their coordinators.
-	shareStates *sharestate.Coordinator
-	shareClient *sharestate.Client
-	// sharePartitions is nil where sharePersister is: then no records are shared.
+	shareStates     *sharestate.Coordinator
+	shareClient     *sharestate.Client
 	sharePartitions *share.Manager
-	sharePersister  share.Persister
 	purgatory       *purgatory.Purgatory
 	api             *api.API
 	server          *server.Server

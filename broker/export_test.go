@@ -1,12 +1,6 @@
 package broker
 
-import (
-	"github.com/tidelinehq/tideline/broker/share"
-	"github.com/tidelinehq/tideline/internal/peer"
-)
-
-// KeepShares has the state of share partitions kept by p. It is called before Start.
-func (b *Broker) KeepShares(p share.Persister) { b.sharePersister = p }
+import "github.com/tidelinehq/tideline/internal/peer"
 
 // StallReplication makes the broker take the streams of leaders and read nothing from them.
 func (b *Broker) StallReplication() {

@@ -29,7 +29,6 @@ type node struct {
 	registry *prometheus.Registry
 	addr     string
 	log      syncBuffer
-	prepare  func(*broker.Broker) // before each start; nil: nothing
 }
 
 // syncBuffer keeps the end of a log.
@@ -50,13 +49,7 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 // newNode starts a broker with small tiers: everything is uploaded soon.
 func newNode(tb testing.TB, settings map[string]string) *node {
 	tb.Helper()
-	return newNodeWith(tb, settings, nil)
-}
-
-// newNodeWith is newNode for a broker that is prepared before each start.
-func newNodeWith(tb testing.TB, settings map[string]string, prepare func(*broker.Broker)) *node {
-	tb.Helper()
-	n := &node{tb: tb, prepare: prepare, settings: map[string]string{
+	n := &node{tb: tb, settings: map[string]string{
 		"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0", "data.dir": tb.TempDir(),
 		"tier.roll.bytes": "65536", "tier.roll.ms": "100", "wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
 	}}
@@ -90,9 +83,6 @@ func (n *node) start() {
 	n.registry = prometheus.NewRegistry()
 	if n.b, err = broker.New(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry); err != nil {
 		n.tb.Fatal(err)
-	}
-	if n.prepare != nil {
-		n.prepare(n.b)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -30,7 +30,7 @@ type replicas struct {
 	engine *tiering.Engine
 	// coordinators by the internal topic in which they keep their state.
 	coordinators map[string]coordinates
-	shares       *share.Manager      // nil: there are no share groups
+	shares       *share.Manager
 	sender       *replication.Sender // nil in a cluster of one
 	isr          *isrKeeper
 	now          func() time.Time
@@ -180,9 +180,7 @@ func (r *replicas) resign(p *partition.Partition) {
 	if r.sender != nil {
 		r.sender.Resign(p.ID())
 	}
-	if r.shares != nil {
-		r.shares.Resigned(p.ID())
-	}
+	r.shares.Resigned(p.ID())
 	if c := r.coordinators[p.Topic()]; c != nil {
 		c.Resigned(p.ID().Partition, p.Epoch())
 	}

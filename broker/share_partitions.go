@@ -7,14 +7,10 @@ import (
 	"github.com/tidelinehq/tideline/broker/share"
 )
 
-// assembleSharePartitions makes the leader's side of share groups, where there is a
-// persister to keep its state.
+// assembleSharePartitions makes the leader's side of share groups.
 func (b *Broker) assembleSharePartitions() {
-	if b.sharePersister == nil {
-		return
-	}
 	b.sharePartitions = share.New(share.Options{
-		Persister: b.sharePersister, Settings: b.shareSettings,
+		Persister: sharePersister{b.shareClient}, Settings: b.shareSettings,
 		FindTime: func(ctx context.Context, log share.Log, timestamp int64) (int64, bool, error) {
 			return b.api.FirstSince(ctx, log.(*partition.Partition), timestamp)
 		},

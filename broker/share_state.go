@@ -20,9 +20,6 @@ func (b *Broker) assembleShareStates(past *history) (err error) {
 		Logger: b.logger.With("part", "share_states"), Registerer: b.registry,
 	})
 	b.shareClient = sharestate.NewClient(sharestate.ClientOptions{}) // connected when there is an API
-	if b.sharePersister == nil {
-		b.sharePersister = sharePersister{b.shareClient}
-	}
 	return err
 }
 

@@ -2,90 +2,23 @@ package broker_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/tidelinehq/tideline/broker"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
-// memoryPersister keeps the state of share partitions in memory, which every group has
-// from the beginning.
-type memoryPersister struct {
-	mu     sync.Mutex
-	states map[string]*memoryState
-}
-
-type memoryState struct {
-	leaderEpoch int32
-	start       int64
-	offsets     map[int64]share.StateBatch
-}
-
-func (m *memoryPersister) get(group string, topic [16]byte, partition, epoch int32) (*memoryState, error) {
-	key := fmt.Sprintf("%s:%x:%d", group, topic, partition)
-	s := m.states[key]
-	if s == nil {
-		s = &memoryState{start: share.Uninitialized, offsets: map[int64]share.StateBatch{}}
-		m.states[key] = s
-	}
-	if epoch < s.leaderEpoch {
-		return nil, share.ErrFencedLeaderEpoch
-	}
-	s.leaderEpoch = epoch
-	return s, nil
-}
-
-func (m *memoryPersister) Read(_ context.Context, group string, topic [16]byte, partition, epoch int32) (share.State, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, err := m.get(group, topic, partition, epoch)
-	if err != nil {
-		return share.State{}, err
-	}
-	st := share.State{Epoch: 1, Start: s.start}
-	for _, b := range s.offsets {
-		st.Batches = append(st.Batches, b)
-	}
-	slices.SortFunc(st.Batches, func(a, b share.StateBatch) int { return int(a.First - b.First) })
-	return st, nil
-}
-
-func (m *memoryPersister) Write(_ context.Context, group string, topic [16]byte, partition, _, epoch int32, start int64, _ int32, batches []share.StateBatch) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, err := m.get(group, topic, partition, epoch)
-	if err != nil {
-		return err
-	}
-	for _, b := range batches {
-		for o := b.First; o <= b.Last; o++ {
-			s.offsets[o] = share.StateBatch{First: o, Last: o, State: b.State, DeliveryCount: b.DeliveryCount}
-		}
-	}
-	s.start = start
-	for o := range s.offsets {
-		if o < start {
-			delete(s.offsets, o)
-		}
-	}
-	return nil
-}
-
-// newShareNode starts a broker with share groups. Locks end after a second.
+// newShareNode starts a broker on which locks end after a second.
 func newShareNode(t *testing.T) *node {
-	p := &memoryPersister{states: map[string]*memoryState{}}
-	return newNodeWith(t, map[string]string{
+	return newNode(t, map[string]string{
 		"group.share.min.record.lock.duration.ms": "1000", "group.share.record.lock.duration.ms": "1000", "group.share.max.share.sessions": "3",
-	}, func(b *broker.Broker) { b.KeepShares(p) })
+		"group.share.max.size": "3", "share.coordinator.state.topic.num.partitions": "3", "offsets.topic.num.partitions": "3",
+	})
 }
 
 // member is a member of a share group on a connection of its own.
@@ -210,10 +143,11 @@ func expect(t *testing.T, what, got, want string) {
 	}
 }
 
-func TestShareGroup(t *testing.T) {
+func TestShareFetch(t *testing.T) {
 	n := newShareNode(t)
 	c := n.dial()
 	topic := c.create("t", 1, map[string]string{"retention.ms": "-1"})
+	joinShare(n, c, "g", "a", 1, "t")
 	a, b := n.member("g", "a", topic), n.member("g", "b", topic)
 	expect(t, "before there is anything", a.acquired(0), "")
 	for range 3 { // the group begins at the latest offset, which was found by the first fetch
@@ -259,10 +193,12 @@ func TestShareGroup(t *testing.T) {
 	expect(t, "all is done", d.acquired(100*time.Millisecond), "")
 }
 
-func TestShareSessions(t *testing.T) {
+func TestShareFetchSessions(t *testing.T) {
 	n := newShareNode(t)
 	c := n.dial()
 	topic := c.create("t", 2, map[string]string{"retention.ms": "-1"})
+	joinShare(n, c, "g", "a", 2, "t")
+	joinShare(n, c, "h", "d", 2, "t")
 	code := func(m *member, change func(*kmsg.ShareFetchRequest)) string {
 		t.Helper()
 		req := m.fetchRequest()
@@ -327,10 +263,11 @@ func TestShareSessions(t *testing.T) {
 	})
 }
 
-func TestShareRenew(t *testing.T) {
+func TestShareFetchRenews(t *testing.T) {
 	n := newShareNode(t)
 	c := n.dial()
 	topic := c.create("t", 1, map[string]string{"retention.ms": "-1"})
+	joinShare(n, c, "g", "a", 1, "t")
 	a, b := n.member("g", "a", topic), n.member("g", "b", topic)
 	a.acquired(100 * time.Millisecond)
 	c.mustProduce("t", 0, values(10, "1"))
