@@ -2,10 +2,14 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/share"
 )
 
 // shareBeat sends a heartbeat of a share group's member to its coordinator.
@@ -77,15 +81,15 @@ func shareOffsets(c *conn, group string) string {
 	return text
 }
 
-// TestShareGroup: members join, what they read begins, a leader's word is kept over a restart,
+// TestShareGroupMembers: members join, what they read begins, a leader's word is kept over a restart,
 // offsets are altered, all goes with the group.
-func TestShareGroup(t *testing.T) {
+func TestShareGroupMembers(t *testing.T) {
 	n := newNode(t, map[string]string{
 		"share.coordinator.state.topic.num.partitions": "3", "offsets.topic.num.partitions": "3",
 		"share.coordinator.state.topic.prune.interval.ms": "200", "share.coordinator.cold.partition.snapshot.interval.ms": "200",
 	})
 	c := n.dial()
-	id := c.create("jobs", 2, nil)
+	id := c.create("jobs", 2, map[string]string{"retention.ms": "-1"})
 	for range 100 {
 		c.mustProduce("jobs", 0, values(10, "x"))
 	}
@@ -181,4 +185,64 @@ func TestShareGroupInACluster(t *testing.T) {
 	if again := joinShare(now, now.dial(), "g", "m1", 12, "jobs"); again < epoch {
 		t.Errorf("member epoch goes back from %d to %d", epoch, again)
 	}
+}
+
+// TestShareGroupKeepsItsWord: two members share a partition whose state is with the share
+// coordinator; what was accepted or rejected is not delivered again over a restart, what was
+// released or never acknowledged is, and says how often it was.
+func TestShareGroupKeepsItsWord(t *testing.T) {
+	n := newNode(t, map[string]string{
+		"share.coordinator.state.topic.num.partitions": "3", "offsets.topic.num.partitions": "3",
+		"group.share.min.record.lock.duration.ms": "1000", "group.share.record.lock.duration.ms": "3000",
+	})
+	c := n.dial()
+	id := c.create("jobs", 1, map[string]string{"retention.ms": "-1"}) // the records are from 1970
+	joinShare(n, c, "g", "a", 1, "jobs")
+	joinShare(n, c, "g", "b", 1, "jobs")
+	a, b := n.member("g", "a", id), n.member("g", "b", id)
+	n.await("the group begins at the end", func() bool { return a.acquired(0) == "" && shareStart(c) == 0 })
+	for range 20 {
+		c.mustProduce("jobs", 0, values(10, "x"))
+	}
+	var got string
+	n.await("a gets what there is", func() bool { got = a.acquired(100 * time.Millisecond); return got != "" })
+	expect(t, "a has", got, "0-19:1")
+	expect(t, "b has", b.acquired(100*time.Millisecond), "")
+	expect(t, "a accepts", a.acknowledge(ack(0, 4, share.Accept)), "NONE")
+	expect(t, "a rejects", a.acknowledge(ack(8, 9, share.Reject)), "NONE")
+	expect(t, "a releases", a.acknowledge(ack(10, 14, share.Release)), "NONE")
+	expect(t, "b gets what was released", b.acquired(time.Second), "10-14:2")
+	expect(t, "b accepts", b.acknowledge(ack(10, 11, share.Accept)), "NONE")
+
+	n.stop()
+	n.start()
+	c = n.dial()
+	joinShare(n, c, "g", "c", 1, "jobs")
+	m := n.member("g", "c", id)
+	var all []string
+	n.await("the rest is delivered again", func() bool {
+		if got := m.acquired(200 * time.Millisecond); got != "" && got != "COORDINATOR_NOT_AVAILABLE" {
+			all = append(all, strings.Fields(got)...)
+		}
+		return len(all) >= 3
+	})
+	expect(t, "after the restart", strings.Join(all, " "), "5-7:1 12-14:2 15-19:1") // who has to stop gives back what it handed out, as not delivered
+	for _, r := range [][2]int64{{5, 7}, {12, 14}, {15, 19}} {
+		expect(t, "c accepts", m.acknowledge(ack(r[0], r[1], share.Accept)), "NONE")
+	}
+	n.await("all is done", func() bool { return strings.Contains(shareOffsets(c, "g"), "lag=0") })
+	expect(t, "nothing is left", m.acquired(100*time.Millisecond), "")
+}
+
+// shareStart is where group g has got to in jobs/0.
+func shareStart(c *conn) int64 {
+	req := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
+	g := kmsg.NewDescribeShareGroupOffsetsRequestGroup()
+	g.GroupID = "g"
+	req.Groups = append(req.Groups, g)
+	r := do[*kmsg.DescribeShareGroupOffsetsResponse](c, req).Groups[0]
+	if len(r.Topics) == 0 {
+		return -2
+	}
+	return r.Topics[0].Partitions[0].StartOffset
 }
