@@ -56,9 +56,13 @@ func (b *Broker) assemble(context.Context) error {
 		return err
 	}
 	past := &history{meta: b.meta, locator: b.locator, reader: b.reader}
+	if err := b.assembleShareStates(past); err != nil {
+		return err
+	}
 	if b.groups, err = group.New(group.Options{
 		Config: b.groupConfig(), Log: &internalLog{topic: api.OffsetsTopic, table: b.table, history: past},
 		Topics: topicNames{b.meta}, Logger: b.logger.With("part", "groups"), Registerer: b.registry,
+		Shares: b.shareClient, PartitionEnd: b.partitionEnd,
 	}); err != nil {
 		return err
 	}
@@ -67,19 +71,23 @@ func (b *Broker) assemble(context.Context) error {
 	}
 	b.replicas = &replicas{
 		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, now: b.now, logger: b.logger,
-		coordinators: map[string]coordinates{api.OffsetsTopic: b.groups, api.TransactionsTopic: b.transactions},
-		history:      past, store: b.reads,
+		coordinators: map[string]coordinates{
+			api.OffsetsTopic: b.groups, api.TransactionsTopic: b.transactions, api.ShareStateTopic: b.shareStates,
+		},
+		history: past, store: b.reads,
 		leases: make(map[wal.ID]*tiering.Lease), names: make(map[metadata.ID]string),
 	}
 	b.replicas.conf.Store(b.cfg)
 	b.connect()
 	b.purgatory = purgatory.New(maxParked, b.registry)
+	b.assembleSharePartitions()
 	b.api = api.New(api.Deps{
-		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups,
+		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)
+	b.shareClient.Connect(b.api)
 	b.takeForwarded()
 	b.server, err = server.New(server.Options{
 		Handler: b.api, MaxConnections: int(b.cfg.MaxConnections), MaxConnectionsPerIP: int(b.cfg.MaxConnectionsPerIP),
@@ -107,6 +115,10 @@ func (b *Broker) groupConfig() group.Config {
 		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
 	}
 	g.Override = func(group, key string) (string, bool) { return b.meta.Image().GroupConfigs(group).Get(key) }
+	sg := &g.Share
+	sg.SessionTimeout, sg.MinSessionTimeout, sg.MaxSessionTimeout = c.ShareSessionTimeout, c.ShareMinSessionTimeout, c.ShareMaxSessionTimeout
+	sg.HeartbeatInterval, sg.MinHeartbeatInterval, sg.MaxHeartbeatInterval = c.ShareHeartbeatInterval, c.ShareMinHeartbeatInterval, c.ShareMaxHeartbeatInterval
+	sg.MaxSize, sg.InitializeRetry = int(c.ShareMaxSize), c.ShareInitializeRetry
 	cg := &g.Consumer
 	cg.SessionTimeout, cg.MinSessionTimeout, cg.MaxSessionTimeout = c.ConsumerSessionTimeout, c.ConsumerMinSessionTimeout, c.ConsumerMaxSessionTimeout
 	cg.HeartbeatInterval, cg.MinHeartbeatInterval, cg.MaxHeartbeatInterval = c.ConsumerHeartbeatInterval, c.ConsumerMinHeartbeatInterval, c.ConsumerMaxHeartbeatInterval

@@ -19,12 +19,14 @@ import (
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	sharestate "github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/tidelinehq/tideline/broker/coordinator/txn"
 	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/vfs"
@@ -71,10 +73,14 @@ type Broker struct {
 	replicas     *replicas
 	groups       *group.Coordinator
 	transactions *txn.Coordinator
-	purgatory    *purgatory.Purgatory
-	api          *api.API
-	server       *server.Server
-	opened       atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
+	// shareStates coordinates share partitions, shareClient asks their coordinators.
+	shareStates     *sharestate.Coordinator
+	shareClient     *sharestate.Client
+	sharePartitions *share.Manager
+	purgatory       *purgatory.Purgatory
+	api             *api.API
+	server          *server.Server
+	opened          atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
 
 	run    context.Context // of the background work
 	cancel context.CancelFunc
@@ -264,8 +270,14 @@ func (b *Broker) Stop(ctx context.Context) error {
 	if b.transactions != nil {
 		b.transactions.Close()
 	}
+	if b.sharePartitions != nil {
+		b.sharePartitions.Close()
+	}
 	if b.groups != nil {
 		b.groups.Close()
+	}
+	if b.shareStates != nil {
+		b.shareStates.Close()
 	}
 	b.cancel()
 	b.work.Wait()

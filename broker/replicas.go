@@ -12,6 +12,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/replication"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/objstore"
@@ -29,6 +30,7 @@ type replicas struct {
 	engine *tiering.Engine
 	// coordinators by the internal topic in which they keep their state.
 	coordinators map[string]coordinates
+	shares       *share.Manager
 	sender       *replication.Sender // nil in a cluster of one
 	isr          *isrKeeper
 	now          func() time.Time
@@ -178,6 +180,7 @@ func (r *replicas) resign(p *partition.Partition) {
 	if r.sender != nil {
 		r.sender.Resign(p.ID())
 	}
+	r.shares.Resigned(p.ID())
 	if c := r.coordinators[p.Topic()]; c != nil {
 		c.Resigned(p.ID().Partition, p.Epoch())
 	}

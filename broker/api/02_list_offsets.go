@@ -204,6 +204,13 @@ func (a *API) firstSince(ctx context.Context, p *partition.Partition, ts int64, 
 	return none, ctx.Err()
 }
 
+// FirstSince returns the offset of the first committed record that is not older than
+// ts (ms); false: there is none.
+func (a *API) FirstSince(ctx context.Context, p *partition.Partition, ts int64) (int64, bool, error) {
+	found, err := a.firstSince(ctx, p, ts, partition.ReadUncommitted)
+	return found.Offset, found.Offset >= 0, err
+}
+
 // maxTimestamp finds the record with the greatest timestamp over both tiers.
 func (a *API) maxTimestamp(ctx context.Context, p *partition.Partition) (partition.TimeOffset, error) {
 	local, ok, err := p.MaxTime()

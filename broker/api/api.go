@@ -56,6 +56,7 @@ const maxConcurrentCalls = 256
 type API struct {
 	Deps
 	fetchSessions *fetchSessions
+	shareSessions *shareSessions
 	decoding      *semaphore.Weighted
 	calls         *semaphore.Weighted
 	running       sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -73,6 +74,10 @@ type Deps struct {
 	Partitions *partition.Table
 	History    History
 	Groups     Groups
+	// Shares has the share partitions of this broker.
+	Shares *share.Manager
+	// ShareState is the coordinator of share partitions on this broker.
+	ShareState ShareState
 	Purgatory  *purgatory.Purgatory
 	// TxnCoordinator coordinates transactions.
 	TxnCoordinator TxnCoordinator
@@ -113,10 +118,14 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		calls:         semaphore.NewWeighted(maxConcurrentCalls),
 		responseBytes: newByteBudget(responseBudget),
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
+		shareSessions: newShareSessions(int(d.Config.GroupShareMaxShareSessions)),
 		producerIDs:   newProducerIDs(),
 	}
 	if a.TxnCoordinator != nil && a.Transactions == nil {
 		a.Transactions = Coordinators{a}
+	}
+	if d.Shares != nil {
+		a.shareSessions.left = d.Shares.Left
 	}
 	a.metrics = newMetrics(a, registerer)
 	return a

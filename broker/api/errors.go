@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -91,6 +92,14 @@ var codes = []struct {
 	{quorum.ErrNotLeader, kerr.NotController},
 	{quorum.ErrUnknown, kerr.RequestTimedOut},
 	{quorum.ErrTooLarge, kerr.PolicyViolation},
+	{share.ErrNotLeader, kerr.NotLeaderForPartition},
+	{share.ErrFencedLeaderEpoch, kerr.NotLeaderForPartition},
+	{share.ErrFencedStateEpoch, kerr.NotLeaderForPartition},
+	{share.ErrUnknownState, kerr.UnknownTopicOrPartition},
+	{share.ErrRetry, kerr.CoordinatorNotAvailable},
+	{share.ErrTooMany, kerr.CoordinatorNotAvailable},
+	{share.ErrRecordState, kerr.InvalidRecordState},
+	{share.ErrInvalidAck, kerr.InvalidRequest},
 	{context.Canceled, kerr.NotLeaderForPartition},
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -24,6 +25,9 @@ const (
 
 // coordinatorTransactions is the type of the coordinators of transactions, as FindCoordinator has it.
 const coordinatorTransactions = 1
+
+// ShareStateTopic is the internal topic with the state of share partitions.
+const ShareStateTopic = "__share_group_state"
 
 // internalTopic is a topic in which coordinators keep their state. It is created on first
 // use; a coordinator is found by what it coordinates, whose partition's leader it is.
@@ -68,6 +72,24 @@ var internalTopics = []internalTopic{
 			}
 		},
 		partition: func(key string, n int32) (int32, error) { return coordinator.PartitionFor(key, n), nil },
+	},
+	{
+		name: ShareStateTopic, kind: 2,
+		size: func(c *config.Config) (int32, int16) {
+			return c.ShareTopicPartitions, c.ShareTopicReplicationFactor
+		},
+		configs: func(c *config.Config) map[string]string {
+			return map[string]string{
+				"cleanup.policy": "delete", "compression.type": "producer", "segment.bytes": strconv.Itoa(int(c.ShareTopicSegmentBytes)),
+				"min.insync.replicas": strconv.Itoa(int(c.ShareTopicMinISR)), "retention.ms": "-1",
+			}
+		},
+		partition: func(key string, n int32) (int32, error) {
+			if _, err := share.ParseKey(key); err != nil {
+				return -1, err
+			}
+			return share.PartitionFor(key, n), nil
+		},
 	},
 }
 

@@ -47,8 +47,20 @@ const (
 	keyConsumerGroupHeartbeat      = 68
 	keyConsumerGroupDescribe       = 69
 	keyDescribeTopicPartitions     = 75
+	keyShareGroupHeartbeat         = 76
+	keyShareGroupDescribe          = 77
+	keyShareFetch                  = 78
+	keyShareAcknowledge            = 79
 	keyAddRaftVoter                = 80
 	keyRemoveRaftVoter             = 81
+	keyInitializeShareGroupState   = 83
+	keyReadShareGroupState         = 84
+	keyWriteShareGroupState        = 85
+	keyDeleteShareGroupState       = 86
+	keyReadShareGroupStateSummary  = 87
+	keyDescribeShareGroupOffsets   = 90
+	keyAlterShareGroupOffsets      = 91
+	keyDeleteShareGroupOffsets     = 92
 )
 
 // entry is one API key that the broker serves.
@@ -85,7 +97,7 @@ func init() {
 	table = []entry{
 		{key: keyProduce, min: 3, max: 13, advertisedMin: &produceAdvertisedMin},
 		{key: keyFetch, min: 4, max: 18},
-		{key: keyListOffsets, min: 1, max: 11, handle: listOffsets},
+		{key: keyListOffsets, min: 1, max: 11, handle: listOffsets, peers: true},
 		{key: keyMetadata, min: 0, max: 13, handle: metadataTopics},
 		{key: keyOffsetCommit, min: 2, max: 10, handle: toGroups, inline: true},
 		{key: keyOffsetFetch, min: 1, max: 10, handle: toGroups, inline: true},
@@ -126,8 +138,20 @@ func init() {
 		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
+		{key: keyShareGroupHeartbeat, min: 1, max: 1, handle: toGroups, inline: true},
+		{key: keyShareGroupDescribe, min: 1, max: 1, handle: toGroups, inline: true},
+		{key: keyShareFetch, min: 1, max: 2, handle: shareFetch, inline: true},
+		{key: keyShareAcknowledge, min: 1, max: 2, handle: shareAcknowledge, inline: true},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
+		{key: keyInitializeShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true},
+		{key: keyReadShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true, answer: shareStateBytes},
+		{key: keyWriteShareGroupState, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
+		{key: keyDeleteShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true},
+		{key: keyReadShareGroupStateSummary, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
+		{key: keyDescribeShareGroupOffsets, min: 0, max: 1, handle: toGroups, inline: true},
+		{key: keyAlterShareGroupOffsets, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyDeleteShareGroupOffsets, min: 0, max: 0, handle: toGroups, inline: true},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {

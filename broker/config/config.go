@@ -81,6 +81,31 @@ type Config struct {
 	ConsumerMigrationPolicy       string        `key:"group.consumer.migration.policy"`
 	ConsumerRegexRefreshInterval  time.Duration `key:"group.consumer.regex.refresh.interval.ms"`
 
+	GroupShareDeliveryCountLimit    int32         `key:"group.share.delivery.count.limit"`
+	GroupShareMaxRecordLocks        int32         `key:"group.share.partition.max.record.locks"`
+	GroupShareRecordLockDuration    time.Duration `key:"group.share.record.lock.duration.ms"`
+	GroupShareMinRecordLockDuration time.Duration `key:"group.share.min.record.lock.duration.ms"`
+	GroupShareMaxRecordLockDuration time.Duration `key:"group.share.max.record.lock.duration.ms"`
+	GroupShareMaxShareSessions      int32         `key:"group.share.max.share.sessions"`
+
+	ShareSessionTimeout       time.Duration `key:"group.share.session.timeout.ms"`
+	ShareMinSessionTimeout    time.Duration `key:"group.share.min.session.timeout.ms"`
+	ShareMaxSessionTimeout    time.Duration `key:"group.share.max.session.timeout.ms"`
+	ShareHeartbeatInterval    time.Duration `key:"group.share.heartbeat.interval.ms"`
+	ShareMinHeartbeatInterval time.Duration `key:"group.share.min.heartbeat.interval.ms"`
+	ShareMaxHeartbeatInterval time.Duration `key:"group.share.max.heartbeat.interval.ms"`
+	ShareMaxSize              int32         `key:"group.share.max.size"`
+	ShareInitializeRetry      time.Duration `key:"group.share.initialize.retry.interval.ms"`
+
+	ShareTopicPartitions        int32         `key:"share.coordinator.state.topic.num.partitions"`
+	ShareTopicReplicationFactor int16         `key:"share.coordinator.state.topic.replication.factor"`
+	ShareTopicMinISR            int32         `key:"share.coordinator.state.topic.min.isr"`
+	ShareTopicSegmentBytes      int32         `key:"share.coordinator.state.topic.segment.bytes"`
+	ShareTopicPruneInterval     time.Duration `key:"share.coordinator.state.topic.prune.interval.ms"`
+	ShareUpdatesPerSnapshot     int32         `key:"share.coordinator.snapshot.update.records.per.snapshot"`
+	ShareColdInterval           time.Duration `key:"share.coordinator.cold.partition.snapshot.interval.ms"`
+	ShareWriteTimeout           time.Duration `key:"share.coordinator.write.timeout.ms"`
+
 	ProducerIDExpiration              time.Duration `key:"producer.id.expiration.ms"`
 	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
 	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`

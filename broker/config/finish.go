@@ -36,8 +36,20 @@ func (c *Config) finish() Errors {
 	if t := c.ConsumerHeartbeatInterval; t < c.ConsumerMinHeartbeatInterval || t > c.ConsumerMaxHeartbeatInterval {
 		refuse("group.consumer.heartbeat.interval.ms", "it must not be below group.consumer.min.heartbeat.interval.ms or above group.consumer.max.heartbeat.interval.ms")
 	}
+	if t := c.ShareSessionTimeout; t < c.ShareMinSessionTimeout || t > c.ShareMaxSessionTimeout {
+		refuse("group.share.session.timeout.ms", "it must not be below group.share.min.session.timeout.ms or above group.share.max.session.timeout.ms")
+	}
+	if t := c.ShareHeartbeatInterval; t < c.ShareMinHeartbeatInterval || t > c.ShareMaxHeartbeatInterval {
+		refuse("group.share.heartbeat.interval.ms", "it must not be below group.share.min.heartbeat.interval.ms or above group.share.max.heartbeat.interval.ms")
+	}
+	if c.ShareHeartbeatInterval >= c.ShareSessionTimeout {
+		refuse("group.share.heartbeat.interval.ms", "it must be less than group.share.session.timeout.ms")
+	}
 	if c.ConsumerHeartbeatInterval >= c.ConsumerSessionTimeout {
 		refuse("group.consumer.heartbeat.interval.ms", "it must be less than group.consumer.session.timeout.ms")
+	}
+	if c.GroupShareRecordLockDuration < c.GroupShareMinRecordLockDuration || c.GroupShareRecordLockDuration > c.GroupShareMaxRecordLockDuration {
+		refuse("group.share.record.lock.duration.ms", "it must lie between group.share.min.record.lock.duration.ms and group.share.max.record.lock.duration.ms")
 	}
 	if c.WALFileBytes > c.WALMaxBytes/4 {
 		refuse("wal.file.bytes", fmt.Sprintf("it must not exceed a quarter of wal.max.bytes=%d", c.WALMaxBytes))

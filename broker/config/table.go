@@ -34,6 +34,8 @@ var groups = []struct {
 	{"Compaction", cleanerSettings},
 	{"Compression", compressionSettings},
 	{"Consumer groups", groupSettings},
+	{"Share groups: delivery", shareSettings},
+	{"Share groups", shareGroupSettings},
 	{"Producers and transactions", transactionSettings},
 	{"Replication", replicationSettings},
 	{"Logging", loggingSettings},
@@ -221,6 +223,21 @@ func assignorList(text string) ([]string, error) {
 		return nil, fmt.Errorf("no assignor")
 	}
 	return names, nil
+}
+
+var shareSettings = []Setting{
+	{Key: "group.share.delivery.count.limit", Type: Int, Default: "5", Allowed: between(2, 10), Update: ClusterWide,
+		Doc: "How often a record is delivered to a share group at most."},
+	{Key: "group.share.partition.max.record.locks", Type: Int, Default: "2000", Allowed: between(100, 10_000), Update: ClusterWide,
+		Doc: "The records of a partition that may be in flight in a share group, from the first that is not done to the last that was delivered."},
+	{Key: "group.share.record.lock.duration.ms", Type: Int, Default: "30000", Allowed: between(1000, 3_600_000), Update: ClusterWide,
+		Doc: "How long a member of a share group has a record to itself. Then it is delivered to another."},
+	{Key: "group.share.min.record.lock.duration.ms", Type: Int, Default: "15000", Allowed: between(1000, 30_000),
+		Doc: "The shortest lock duration that a group may ask for."},
+	{Key: "group.share.max.record.lock.duration.ms", Type: Int, Default: "60000", Allowed: between(30_000, 3_600_000),
+		Doc: "The longest lock duration that a group may ask for."},
+	{Key: "group.share.max.share.sessions", Type: Int, Default: "2000", Allowed: between(1, 1_000_000),
+		Doc: "The share sessions that may be open at once, one for each member of a share group that fetches from this broker."},
 }
 
 var transactionSettings = []Setting{

@@ -40,6 +40,7 @@ const (
 type mail struct {
 	ev    Event
 	write *write
+	base  int64
 	err   error
 }
 
@@ -88,10 +89,10 @@ func (l *loop) released() {
 }
 
 // settled queues the fate of a write. A loop that ended has answered everybody.
-func (l *loop) settled(w *write, err error) {
+func (l *loop) settled(w *write, base int64, err error) {
 	l.mu.Lock()
 	if l.state != ended {
-		l.mail = append(l.mail, mail{write: w, err: err})
+		l.mail = append(l.mail, mail{write: w, base: base, err: err})
 	}
 	l.mu.Unlock()
 	l.poke()
@@ -208,7 +209,7 @@ func (l *loop) serve(s *shard) {
 		batch = l.take(batch)
 		for i, m := range batch {
 			if m.write != nil {
-				s.done(m.write, m.err, now)
+				s.done(m.write, m.base, m.err, now)
 			} else {
 				s.submit(m.ev, now)
 			}
@@ -237,7 +238,7 @@ func (l *loop) serve(s *shard) {
 
 // append hands a batch to the log.
 func (l *loop) append(w *write) {
-	done := func(_ int64, err error) { l.settled(w, err) }
+	done := func(base int64, err error) { l.settled(w, base, err) }
 	if w.producer == nil {
 		l.opts.Log.Append(l.partition, l.epoch, w.batch, done)
 		return

@@ -67,6 +67,9 @@ type Outcome struct {
 	Producer *Producer
 	// Apply installs the new state; nil if nothing changes.
 	Apply func()
+	// ApplyAt is called after Apply with the offset of the first record, for
+	// machines that must know what of the log they still need; it may be nil.
+	ApplyAt func(offset int64)
 	// Replies are delivered after Apply. One to the event's own call is among
 	// them, unless Apply parked that call in the state.
 	Replies []Reply

@@ -14,12 +14,14 @@ import (
 // kv is the smallest machine that uses all of the runtime: values by key.
 type kv struct {
 	values map[string]string
+	at     map[string]int64 // offset of the record that the value came with
 	parked []*Call
 	unload error
 }
 
 type put struct{ key, value string }
 type get struct{ key string }
+type where struct{ key string }
 type park struct{}
 type inTransaction struct {
 	put
@@ -31,13 +33,13 @@ type arm struct {
 	at  time.Duration
 }
 
-func newKV(int32, int32) Machine { return &kv{values: map[string]string{}} }
+func newKV(int32, int32) Machine { return &kv{values: map[string]string{}, at: map[string]int64{}} }
 
-func (m *kv) Replay(_ record.Batch, _ int64, key, value []byte) error {
+func (m *kv) Replay(_ record.Batch, offset int64, key, value []byte) error {
 	if string(key) == "bad" {
 		return errors.New("bad record")
 	}
-	m.values[string(key)] = string(value)
+	m.values[string(key)], m.at[string(key)] = string(value), offset
 	return nil
 }
 
@@ -45,7 +47,9 @@ func (m *kv) Loaded(time.Time) Outcome { return Outcome{} }
 
 func (m *kv) Decide(ev Event, now time.Time) Outcome {
 	set := func(k, v string) Outcome {
-		return Outcome{Records: []Record{{[]byte(k), []byte(v)}}, Apply: func() { m.values[k] = v }}
+		return Outcome{
+			Records: []Record{{[]byte(k), []byte(v)}}, Apply: func() { m.values[k] = v }, ApplyAt: func(offset int64) { m.at[k] = offset },
+		}
 	}
 	switch b := ev.Body.(type) {
 	case put:
@@ -61,6 +65,8 @@ func (m *kv) Decide(ev Event, now time.Time) Outcome {
 		return out
 	case get:
 		return Outcome{Replies: []Reply{{ev.Call, "is " + m.values[b.key]}}}
+	case where:
+		return Outcome{Replies: []Reply{{ev.Call, fmt.Sprint("at ", m.at[b.key])}}}
 	case park:
 		return Outcome{Apply: func() { m.parked = append(m.parked, ev.Call) }}
 	case wipe:

@@ -37,6 +37,36 @@ func expect(t *testing.T, in *inbox, want string) {
 // pass lets virtual time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
+func TestOffsetOfAnOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		l.delay = time.Second
+		r := newTestRuntime(t, l, nil)
+		defer r.Close()
+		r.Elected(0, 1)
+		synctest.Wait()
+		var in inbox
+		for _, k := range []string{"a", "b", "c", "a"} { // the first two batches are under way when the rest comes
+			r.Submit(0, in.event(k, Exclusive, put{k, "x"}))
+			synctest.Wait()
+		}
+		pass(3 * time.Second)
+		expect(t, &in, "ok x; ok x; ok x; ok xx")
+		for _, k := range []string{"a", "b", "c"} {
+			r.Submit(0, in.event(k, Read, where{k}))
+		}
+		expect(t, &in, "at 3; at 1; at 2")
+
+		r.Resigned(0, 1)
+		r.Elected(0, 2)
+		synctest.Wait()
+		for _, k := range []string{"a", "b", "c"} {
+			r.Submit(0, in.event(k, Read, where{k}))
+		}
+		expect(t, &in, "at 3; at 1; at 2")
+	})
+}
+
 func TestLifeOfAShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFakeLog()

@@ -29,6 +29,7 @@ type shard struct {
 type entry struct {
 	ev      Event
 	out     Outcome
+	first   int       // of its records, in their batch
 	due     time.Time // when its call is refused with ErrTimedOut
 	timer   TimerKey  // if fired: the timer that it came from
 	fired   bool
@@ -123,8 +124,8 @@ func (s *shard) flush(now time.Time) []*write {
 	return out
 }
 
-// done settles a batch: committed, or refused with err.
-func (s *shard) done(w *write, err error, now time.Time) {
+// done settles a batch: committed at base, or refused with err.
+func (s *shard) done(w *write, base int64, err error, now time.Time) {
 	s.inFlight--
 	s.metrics.appends.WithLabelValues(resultOf(err)).Inc()
 	s.metrics.appendSeconds.Observe(now.Sub(w.began).Seconds())
@@ -138,7 +139,7 @@ func (s *shard) done(w *write, err error, now time.Time) {
 		} else {
 			out := e.out
 			e.out = Outcome{}
-			s.apply(out)
+			s.applyAt(out, base+int64(e.first))
 			if out.Again {
 				s.decide(e, now)
 			} else {
@@ -255,6 +256,7 @@ func (s *shard) stage(e *entry, now time.Time) error {
 		s.staged = append(s.staged, w)
 	}
 	ts := now.UnixMilli()
+	e.first = w.builder.Count()
 	for _, r := range e.out.Records {
 		if err := w.builder.Add(record.Record{Timestamp: ts, Key: r.Key, Value: r.Value}); err != nil {
 			// Not reachable: MaxBatchBytes is far below what a builder takes.
@@ -268,9 +270,15 @@ func (s *shard) stage(e *entry, now time.Time) error {
 // recordOverhead bounds the bytes of a record besides its key and value.
 const recordOverhead = 31
 
-func (s *shard) apply(out Outcome) {
+func (s *shard) apply(out Outcome) { s.applyAt(out, -1) }
+
+// applyAt applies an outcome whose records begin at offset, -1 if it has none.
+func (s *shard) applyAt(out Outcome, offset int64) {
 	if out.Apply != nil {
 		out.Apply()
+	}
+	if out.ApplyAt != nil && len(out.Records) > 0 {
+		out.ApplyAt(offset)
 	}
 	for _, r := range out.Replies {
 		r.To.Answer(r.Body)

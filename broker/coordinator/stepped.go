@@ -84,14 +84,14 @@ func (s *Stepped) Flush() []*SteppedWrite {
 	return out
 }
 
-// Commit says that the batch is in the log for good.
+// Commit says that the batch is in the log for good, at its base offset.
 func (w *SteppedWrite) Commit() { w.settle(nil) }
 
 // Fail says that the batch is not and never will be in the log.
 func (w *SteppedWrite) Fail(err error) { w.settle(err) }
 
 func (w *SteppedWrite) settle(err error) {
-	w.s.shard.done(w.w, err, w.s.now)
+	w.s.shard.done(w.w, w.Batch.BaseOffset(), err, w.s.now)
 	w.s.shard.tick(w.s.now)
 }
 

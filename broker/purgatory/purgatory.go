@@ -46,20 +46,29 @@ const (
 // once more: the time is up, a partition stopped being served, or the purgatory
 // was closed. Park reports false when there is no room; wake is not called then.
 func (u *Purgatory) Park(parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
-	return u.park((*partition.Partition).Watch, parts, seen, need, wait, wake)
+	return u.park((*partition.Partition).Watch, parts, seen, need, wait, wake) != nil
 }
 
 // ParkStable is Park for a request that reads committed records only: it waits for the last stable
 // offsets, and seen are those. A transaction that ends may make more readable than need, or less: it
 // wakes the request in any case, which looks how much.
 func (u *Purgatory) ParkStable(parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
-	return u.park((*partition.Partition).WatchStable, parts, seen, need, wait, wake)
+	return u.park((*partition.Partition).WatchStable, parts, seen, need, wait, wake) != nil
 }
 
-func (u *Purgatory) park(watch func(*partition.Partition, partition.Waiter) int64, parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) bool {
+// Hold is Park, or ParkStable, for a request that waits for something else, too: whoever
+// sees that happen calls Wake of what is returned, which is nil when there is no room.
+func (u *Purgatory) Hold(stable bool, parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) *Parked {
+	if stable {
+		return u.park((*partition.Partition).WatchStable, parts, seen, need, wait, wake)
+	}
+	return u.park((*partition.Partition).Watch, parts, seen, need, wait, wake)
+}
+
+func (u *Purgatory) park(watch func(*partition.Partition, partition.Waiter) int64, parts []*partition.Partition, seen []int64, need int64, wait time.Duration, wake func(last bool)) *Parked {
 	w := &Parked{home: u, parts: parts, need: need, wake: wake}
 	if !u.admit(w) {
-		return false
+		return nil
 	}
 	moved := false
 	for i, p := range parts {
@@ -74,8 +83,12 @@ func (u *Purgatory) park(watch func(*partition.Partition, partition.Waiter) int6
 	if w.state.Or(armed)&fired != 0 {
 		go w.leave()
 	}
-	return true
+	return w
 }
+
+// Wake wakes the request, unless it is awake. It may be called by any goroutine,
+// any number of times, and does not block.
+func (w *Parked) Wake() { w.fire() }
 
 func (u *Purgatory) admit(w *Parked) bool {
 	u.mu.Lock()

@@ -41,6 +41,8 @@ type Config struct {
 	CommitTimeout time.Duration
 	// Consumer is about groups of the consumer protocol.
 	Consumer ConsumerConfig
+	// Share groups.
+	Share ShareConfig
 	// Override is a setting of one group, by Kafka's key, in place of the broker's; nil: there are none.
 	Override func(group, key string) (value string, ok bool)
 	// TombstonesPerBatch bounds the records of one step of a deletion; the rest follows.
@@ -67,6 +69,22 @@ type ConsumerConfig struct {
 	RegexRefreshInterval time.Duration
 	// MaxRegexes bounds the different regular expressions of a group.
 	MaxRegexes int
+}
+
+// ShareConfig is what decides about share groups.
+type ShareConfig struct {
+	// SessionTimeout and HeartbeatInterval of a member: group.share.session.timeout.ms,
+	// group.share.heartbeat.interval.ms, and for one group the same without "group.".
+	SessionTimeout, HeartbeatInterval time.Duration
+	// MinSessionTimeout and the others bound what a group may set for itself:
+	// group.share.min.session.timeout.ms and so on.
+	MinSessionTimeout, MaxSessionTimeout       time.Duration
+	MinHeartbeatInterval, MaxHeartbeatInterval time.Duration
+	// MaxSize bounds the members of a group: group.share.max.size.
+	MaxSize int
+	// InitializeRetry is after how long the share coordinators are asked once more to begin
+	// what was not heard of: group.share.initialize.retry.interval.ms.
+	InitializeRetry time.Duration
 }
 
 // MigrationPolicy says which way a group with members may go from one protocol to the other.
@@ -113,6 +131,16 @@ func (c *Config) consumerHeartbeat(group string) time.Duration {
 	return c.timeOf(group, "consumer.heartbeat.interval.ms", c.Consumer.HeartbeatInterval, c.Consumer.MinHeartbeatInterval, c.Consumer.MaxHeartbeatInterval)
 }
 
+// shareSession is how long a member of the share group may be silent.
+func (c *Config) shareSession(group string) time.Duration {
+	return c.timeOf(group, "share.session.timeout.ms", c.Share.SessionTimeout, c.Share.MinSessionTimeout, c.Share.MaxSessionTimeout)
+}
+
+// shareHeartbeat is how often a member of the share group is to be heard of.
+func (c *Config) shareHeartbeat(group string) time.Duration {
+	return c.timeOf(group, "share.heartbeat.interval.ms", c.Share.HeartbeatInterval, c.Share.MinHeartbeatInterval, c.Share.MaxHeartbeatInterval)
+}
+
 // Defaults are Kafka's where Kafka has the setting, except MaxSize, which has
 // no bound there.
 func Defaults() Config {
@@ -130,6 +158,16 @@ func Defaults() Config {
 		OffsetsRetentionCheckInterval: 10 * time.Minute,
 		CommitTimeout:                 5 * time.Second,
 		TombstonesPerBatch:            1000,
+		Share: ShareConfig{
+			SessionTimeout:       45 * time.Second,
+			HeartbeatInterval:    5 * time.Second,
+			MinSessionTimeout:    45 * time.Second,
+			MaxSessionTimeout:    time.Minute,
+			MinHeartbeatInterval: 5 * time.Second,
+			MaxHeartbeatInterval: 15 * time.Second,
+			MaxSize:              200,
+			InitializeRetry:      30 * time.Second,
+		},
 		Consumer: ConsumerConfig{
 			SessionTimeout:       45 * time.Second,
 			HeartbeatInterval:    5 * time.Second,

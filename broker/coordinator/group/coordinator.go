@@ -1,6 +1,7 @@
 package group
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,11 @@ type Options struct {
 	Log coordinator.Log
 	// Topics is the cluster's metadata; required.
 	Topics Topics
+	// Shares is the coordinators of share partitions; nil: there are no share groups.
+	Shares ShareStates
+	// PartitionEnd returns the high watermark of a partition, for the lag of share groups; nil:
+	// it is not known.
+	PartitionEnd func(ctx context.Context, topic string, partition int32) (int64, error)
 	// MaxPending and MaxBatchBytes as in coordinator.Options; 0 takes the defaults there.
 	MaxPending, MaxBatchBytes int
 	// Now is the clock; time.Now.
@@ -56,6 +62,7 @@ type Coordinator struct {
 	topics     Topics
 	metrics    *metrics
 	runtime    shards
+	shares     *shareTasks  // nil: there are no share groups here
 	partitions atomic.Int32 // of __consumer_offsets; before it is made, what this broker would make
 }
 
@@ -84,6 +91,9 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{cfg: o.Config, topics: o.Topics, metrics: newMetrics(o.Registerer)}
 	c.partitions.Store(o.Config.Partitions)
+	if o.Shares != nil {
+		c.shares = newShareTasks(o.Shares, o.PartitionEnd, o.Logger)
+	}
 	runtime, err := coordinator.NewRuntime(coordinator.Options{
 		Subsystem: "group_coordinator",
 		Log:       o.Log,
@@ -111,7 +121,12 @@ func (c *Coordinator) Elected(partition, epoch int32) { c.runtime.Elected(partit
 func (c *Coordinator) Resigned(partition, epoch int32) { c.runtime.Resigned(partition, epoch) }
 
 // Close answers all requests and ends.
-func (c *Coordinator) Close() { c.runtime.Close() }
+func (c *Coordinator) Close() {
+	if c.shares != nil {
+		c.shares.close()
+	}
+	c.runtime.Close()
+}
 
 // Partition is the partition of __consumer_offsets whose leader coordinates the group.
 func (c *Coordinator) Partition(group string) int32 { return PartitionFor(group, c.partitions.Load()) }
@@ -165,6 +180,16 @@ func (c *Coordinator) Handle(caller Caller, req kmsg.Request, reply func(kmsg.Re
 		c.consumerHeartbeat(caller, r, reply)
 	case *kmsg.ConsumerGroupDescribeRequest:
 		c.describeConsumers(r, reply)
+	case *kmsg.ShareGroupHeartbeatRequest:
+		c.shareHeartbeat(caller, r, reply)
+	case *kmsg.ShareGroupDescribeRequest:
+		c.describeShares(r, reply)
+	case *kmsg.DescribeShareGroupOffsetsRequest:
+		c.describeShareOffsets(r, reply)
+	case *kmsg.AlterShareGroupOffsetsRequest:
+		c.alterShareOffsets(r, reply)
+	case *kmsg.DeleteShareGroupOffsetsRequest:
+		c.deleteShareOffsets(r, reply)
 	default:
 		return false
 	}

@@ -120,6 +120,11 @@ func (t topicsDeleted) has(tp topicPartition, c committed) bool {
 func (t topicsDeleted) decide(m *machine, _ time.Time) coordinator.Outcome {
 	var out coordinator.Outcome
 	for _, id := range m.ids() {
+		for _, topic := range t.ids {
+			if m.groups[id].hasShareTopic(topic) {
+				out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: shareForgotten{group: id, topics: [][16]byte{topic}}})
+			}
+		}
 		for tp, c := range m.groups[id].offsets {
 			if t.has(tp, c) {
 				out.Follow = append(out.Follow, coordinator.Event{Key: id, Access: coordinator.Exclusive, Body: forgetTopics{id, t}})

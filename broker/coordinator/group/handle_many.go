@@ -91,8 +91,10 @@ func (c *Coordinator) deleteGroups(req *kmsg.DeleteGroupsRequest, reply func(kms
 		reply(resp)
 	})
 	for i, id := range req.Groups {
-		d := &deleteGroup{group: id, call: g.call(i)}
-		c.submit(id, coordinator.Exclusive, d, d.call, func(err error) any { return deleteError(id, errorCode(err)) })
+		c.endShares(id, func() {
+			d := &deleteGroup{group: id, call: g.call(i)}
+			c.submit(id, coordinator.Exclusive, d, d.call, func(err error) any { return deleteError(id, errorCode(err)) })
+		}, func(code int16) { g.put(i, deleteError(id, code)) })
 	}
 }
 

@@ -33,6 +33,7 @@ func (k Kind) String() string { return kindNames[k] }
 // without one is not served, and its records are not understood.
 var newModern = [numKinds]func() modern{
 	Consumer: func() modern { return newConsumerGroup() },
+	Share:    func() modern { return newShareGroup() },
 }
 
 // modern is a group that is not a classic one: its members send one kind of

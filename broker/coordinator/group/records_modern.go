@@ -13,6 +13,12 @@ const (
 	keyConsumerTarget     int16 = 6
 	keyConsumerTargetOf   int16 = 7
 	keyConsumerCurrent    int16 = 8
+	keyShareMember        int16 = 10
+	keyShareGroup         int16 = 11
+	keyShareTarget        int16 = 12
+	keyShareTargetOf      int16 = 13
+	keyShareCurrent       int16 = 14
+	keyShareParts         int16 = 15
 	keyConsumerRegex      int16 = 16
 )
 
@@ -30,6 +36,12 @@ var keyForms = map[int16]keyForm{
 	keyConsumerTarget:     {Consumer, false},
 	keyConsumerTargetOf:   {Consumer, true},
 	keyConsumerCurrent:    {Consumer, true},
+	keyShareMember:        {Share, true},
+	keyShareGroup:         {Share, false},
+	keyShareTarget:        {Share, false},
+	keyShareTargetOf:      {Share, true},
+	keyShareCurrent:       {Share, true},
+	keyShareParts:         {Share, false},
 	keyConsumerRegex:      {Consumer, true},
 }
 

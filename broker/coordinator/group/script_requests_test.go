@@ -192,6 +192,9 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 		r.Groups = a.pos
 		return r
 	}
+	if req := buildShareRequest(t, name, a); req != nil {
+		return req
+	}
 	if req := buildConsumerRequest(t, name, a, topics); req != nil {
 		version(req, 1)
 		return req
@@ -291,7 +294,9 @@ func describeResponse(resp kmsg.Response) string {
 			add("%s:%s", g.Group, errorName(g.ErrorCode))
 		}
 	default:
-		describeConsumerResponse(resp, add)
+		if !describeShareResponse(resp, add) {
+			describeConsumerResponse(resp, add)
+		}
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,6 +69,13 @@ func runScript(t *testing.T, text string) string {
 			}
 			comment = false
 			s.command(t, line)
+			if s.world != nil {
+				s.runTasks()
+				for _, what := range s.shares.asked {
+					s.printf("asked %s", what)
+				}
+				s.shares.asked = nil
+			}
 		}
 		done.WriteString(commands + "\n")
 		if !comment {
@@ -197,6 +205,18 @@ func (s *script) command(t *testing.T, line string) {
 	case "load":
 		s.down = false
 		s.load(s.step.Now())
+	case "shares": // what the share coordinators do: fail, work, hold, go
+		switch a.pos[0] {
+		case "fail":
+			s.shares.fail = share.ErrUnavailable
+		case "work":
+			s.shares.fail = nil
+		case "hold":
+			s.shares.hold = true
+		case "go":
+			s.shares.hold = false
+			s.runTasks()
+		}
 	case "waiting":
 		var w []string
 		for l, n := range s.waiting {
@@ -252,6 +272,7 @@ func (s *script) start(a args) {
 		a.t.Fatalf("%s: no such policy", a.line)
 	}
 	cfg.Consumer.Migration = policy
+	cfg.Share.MaxSize = int(a.num("share-max-size", 100))
 	s.world = newWorld(a.t, cfg)
 	s.onBatch = s.logged
 }
@@ -275,7 +296,11 @@ func (s *script) logged(b record.Batch) {
 		}
 		switch {
 		case e.modern != nil:
-			s.printf("log %d %s", r.Offset, s.modernRecord(*e.modern, r.Value))
+			if e.kind == Share {
+				s.printf("log %d %s", r.Offset, s.shareRecord(*e.modern, r.Value))
+			} else {
+				s.printf("log %d %s", r.Offset, s.modernRecord(*e.modern, r.Value))
+			}
 		case e.isGroup && r.Value == nil:
 			s.printf("log %d group %s removed", r.Offset, e.group)
 		case e.isGroup:
@@ -321,7 +346,9 @@ func (ms *membership) String() string {
 func (s *script) state() {
 	for _, id := range s.machine.ids() {
 		g := s.machine.groups[id]
-		if c, ok := g.modern.(*consumerGroup); ok {
+		if c, ok := g.modern.(*shareGroup); ok {
+			s.shareState(id, c)
+		} else if c, ok := g.modern.(*consumerGroup); ok {
 			s.consumerState(id, c)
 		} else {
 			s.printf("group %s %s", id, g.membership)

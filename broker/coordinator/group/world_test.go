@@ -23,6 +23,7 @@ type world struct {
 	down    bool // between leaders
 	ids     int
 	topics  fakeTopics
+	shares  *fakeShares
 
 	log     []record.Batch // committed
 	end     int64
@@ -60,6 +61,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 	w := &world{t: t, topics: fakeTopics{}}
 	w.co = &Coordinator{cfg: cfg, topics: w.topics, metrics: newMetrics(nil), runtime: w}
 	w.co.partitions.Store(cfg.Partitions)
+	w.serveShares()
 	w.load(epoch)
 	return w
 }
@@ -222,6 +224,10 @@ func (w *world) checkGroups() {
 	for id, g := range w.machine.groups {
 		if !slices.IsSortedFunc(g.members, func(a, b *member) int { return cmpString(a.id, b.id) }) || !slices.IsSorted(g.pending) {
 			w.t.Fatalf("group %q is out of order", id)
+		}
+		if s, ok := g.modern.(*shareGroup); ok {
+			w.checkShareGroup(id, s)
+			continue
 		}
 		if c, ok := g.modern.(*consumerGroup); ok {
 			w.checkConsumerGroup(id, c)
