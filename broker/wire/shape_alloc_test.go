@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -21,6 +22,10 @@ func TestShapeMemory(t *testing.T) {
 		for _, elements := range []int{0, 3, 40} {
 			body := randomRequest(r, key, version, elements).AppendTo(nil)
 			s, err := CheckRequest(key, version, body)
+			for ; err != nil && strings.Contains(err.Error(), whyElements) && elements > 3; s, err = CheckRequest(key, version, body) {
+				elements /= 2 // arrays of arrays of arrays
+				body = randomRequest(r, key, version, elements).AppendTo(nil)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
