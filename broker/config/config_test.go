@@ -206,10 +206,11 @@ func TestTableIsSound(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range settings {
 		s := &settings[i]
-		if s.Key == "" && s.TopicKey == "" || s.Doc == "" {
+		groupsOnly := s.Key == "" && s.TopicKey == ""
+		if groupsOnly && s.GroupKey == "" || s.Doc == "" {
 			t.Errorf("row %d has no key or no documentation", i)
 		}
-		for _, key := range []string{"broker " + s.Key, "topic " + s.TopicKey} {
+		for _, key := range []string{"broker " + s.Key, "topic " + s.TopicKey, "group " + s.GroupKey} {
 			if seen[key] && !strings.HasSuffix(key, " ") {
 				t.Errorf("two rows: %s", key)
 			}
@@ -235,7 +236,7 @@ func TestTableIsSound(t *testing.T) {
 			}
 			continue
 		}
-		if !s.NoEffect && !tags[s.name()] && !boundElsewhere[s.name()] {
+		if !s.NoEffect && !groupsOnly && !tags[s.name()] && !boundElsewhere[s.name()] {
 			t.Errorf("%s has an effect but no field", s.name())
 		}
 	}

@@ -17,6 +17,12 @@ func TestGroupEntries(t *testing.T) {
 	}
 	const want = `consumer.session.timeout.ms=50000 DYNAMIC_GROUP_CONFIG 2
 consumer.heartbeat.interval.ms=6000 STATIC_BROKER_CONFIG 2
+share.delivery.count.limit=5 DEFAULT_CONFIG 1
+share.partition.max.record.locks=2000 DEFAULT_CONFIG 1
+share.record.lock.duration.ms=30000 DEFAULT_CONFIG 1
+share.auto.offset.reset=latest DEFAULT_CONFIG 1
+share.isolation.level=read_uncommitted DEFAULT_CONFIG 1
+share.renew.acknowledge.enable=true DEFAULT_CONFIG 1
 `
 	if got != want {
 		t.Errorf("got:\n%s", got)

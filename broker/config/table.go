@@ -226,16 +226,24 @@ func assignorList(text string) ([]string, error) {
 }
 
 var shareSettings = []Setting{
-	{Key: "group.share.delivery.count.limit", Type: Int, Default: "5", Allowed: between(2, 10), Update: ClusterWide,
+	{Key: "group.share.delivery.count.limit", GroupKey: "share.delivery.count.limit", Type: Int, Default: "5", Allowed: between(2, 10), Update: ClusterWide,
 		Doc: "How often a record is delivered to a share group at most."},
-	{Key: "group.share.partition.max.record.locks", Type: Int, Default: "2000", Allowed: between(100, 10_000), Update: ClusterWide,
+	{Key: "group.share.partition.max.record.locks", GroupKey: "share.partition.max.record.locks", Type: Int, Default: "2000", Allowed: between(100, 10_000), Update: ClusterWide,
 		Doc: "The records of a partition that may be in flight in a share group, from the first that is not done to the last that was delivered."},
-	{Key: "group.share.record.lock.duration.ms", Type: Int, Default: "30000", Allowed: between(1000, 3_600_000), Update: ClusterWide,
+	{Key: "group.share.record.lock.duration.ms", GroupKey: "share.record.lock.duration.ms",
+		GroupMin: "group.share.min.record.lock.duration.ms", GroupMax: "group.share.max.record.lock.duration.ms", Type: Int, Default: "30000", Allowed: between(1000, 3_600_000), Update: ClusterWide,
 		Doc: "How long a member of a share group has a record to itself. Then it is delivered to another."},
 	{Key: "group.share.min.record.lock.duration.ms", Type: Int, Default: "15000", Allowed: between(1000, 30_000),
 		Doc: "The shortest lock duration that a group may ask for."},
 	{Key: "group.share.max.record.lock.duration.ms", Type: Int, Default: "60000", Allowed: between(30_000, 3_600_000),
 		Doc: "The longest lock duration that a group may ask for."},
+	{GroupKey: "share.auto.offset.reset", Type: String, Default: "latest",
+		Allowed: parsed("latest, earliest, or by_duration:PnDTnHnMn.nS", ParseShareReset),
+		Doc:     "Where a share group begins in a partition: at the end, at the start, or so far back from now."},
+	{GroupKey: "share.isolation.level", Type: String, Default: "read_uncommitted", Allowed: oneOf("read_uncommitted", "read_committed"),
+		Doc: "Whether a share group sees the records of transactions that are open or were aborted."},
+	{GroupKey: "share.renew.acknowledge.enable", Type: Bool, Default: "true",
+		Doc: "Whether members of a share group may lock a record once more."},
 	{Key: "group.share.max.share.sessions", Type: Int, Default: "2000", Allowed: between(1, 1_000_000),
 		Doc: "The share sessions that may be open at once, one for each member of a share group that fetches from this broker."},
 }

@@ -120,12 +120,12 @@ func TestLockTimeoutWakes(t *testing.T) {
 
 // TestWhereAGroupBegins: the start offset is kept before anything is delivered.
 func TestWhereAGroupBegins(t *testing.T) {
-	for reset, want := range map[string]int64{"earliest": 20, "latest": 100, "by_duration:PT10S": 40} {
+	for reset, want := range map[Reset]int64{{At: ResetEarliest}: 20, {At: ResetLatest}: 100, {ResetDuration, 10 * time.Second}: 40} {
 		synctest.Test(t, func(t *testing.T) {
 			p, l := newFakePersister(), newFakeLog(100)
 			l.start.Store(20)
 			p.initialize(shellKey, Uninitialized)
-			m := newShell(p, func(s *Settings) { s.Reset, _ = ParseReset(reset) })
+			m := newShell(p, func(s *Settings) { s.Reset = reset })
 			defer m.Close()
 			m.o.Now = func() time.Time { return time.Unix(50, 0) }
 			if _, err := m.Open("g", l); err != nil {
@@ -133,7 +133,7 @@ func TestWhereAGroupBegins(t *testing.T) {
 			}
 			synctest.Wait()
 			if got := p.states[shellKey].start; got != want {
-				t.Errorf("%s: start offset %d, want %d", reset, got, want)
+				t.Errorf("%v: start offset %d, want %d", reset, got, want)
 			}
 		})
 	}
