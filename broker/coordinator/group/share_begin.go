@@ -16,9 +16,12 @@ type shareBeginning struct {
 }
 
 // shareBegun is what came of it: the partitions that have begun are assigned, the others
-// are asked for again by a later heartbeat.
+// are asked for again by a later heartbeat. What was asked for by an earlier coordinator
+// of the group, or before offsets were altered, counts for nothing: it was or will be
+// asked for under a newer epoch.
 type shareBegun struct {
 	group  string
+	epochs map[[16]byte]int32 // by topic
 	begun  shareTopics
 	failed [][16]byte        // topics of which not all have begun
 	call   *coordinator.Call // is answered with an error code; nil: nobody waits
@@ -35,6 +38,9 @@ func (b shareBegun) decide(m *machine, now time.Time) coordinator.Outcome {
 	p := t.g.parts
 	more := false
 	for _, id := range b.begun.ids() {
+		if ask, ok := p.asked[id]; !ok || ask.epoch != b.epochs[id] {
+			continue
+		}
 		for _, partition := range b.begun[id].partitions {
 			// What is not waited for any more was deleted meanwhile, or has begun.
 			if p.initializing.has(id, partition) {
@@ -44,11 +50,11 @@ func (b shareBegun) decide(m *machine, now time.Time) coordinator.Outcome {
 			}
 		}
 	}
-	if p.asked = maps.Clone(p.asked); p.asked == nil {
-		p.asked = map[[16]byte]shareAsk{}
-	}
+	p.asked = maps.Clone(p.asked)
 	for _, id := range b.failed {
-		p.asked[id] = shareAsk{epoch: p.asked[id].epoch} // again with the next heartbeat
+		if ask, ok := p.asked[id]; ok && ask.epoch == b.epochs[id] {
+			p.asked[id] = shareAsk{epoch: ask.epoch} // again with the next heartbeat
+		}
 	}
 	t.edit()
 	t.g.parts = p

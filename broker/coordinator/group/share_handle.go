@@ -45,7 +45,7 @@ func (c *Coordinator) beginShares(b *shareBeginning) {
 		if err := firstError(errs); err != nil && ctx.Err() == nil {
 			c.shares.logger.Warn("not all share partitions of a group have begun, and will be asked for again", "group", b.group, "error", err)
 		}
-		begun := shareBegun{group: b.group}
+		begun := shareBegun{group: b.group, epochs: b.epochs}
 		for i, p := range parts {
 			if errs[i] == nil {
 				begun.begun = begun.begun.with(p.id, p.name, []int32{p.partition})
@@ -142,8 +142,9 @@ func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest,
 			errs := c.shares.each(ctx, req.GroupID, b.parts, func(ctx context.Context, k share.Key, i int) error {
 				return c.shares.states.Initialize(ctx, k, b.epoch, b.starts[i])
 			})
-			begun := shareBegun{group: req.GroupID}
+			begun := shareBegun{group: req.GroupID, epochs: map[[16]byte]int32{}}
 			for i, p := range b.parts {
+				begun.epochs[p.id] = b.epoch
 				if errs[i] == nil {
 					begun.begun = begun.begun.with(p.id, p.name, []int32{p.partition})
 				}

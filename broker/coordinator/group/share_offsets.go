@@ -81,10 +81,17 @@ func (a *alterShare) decide(m *machine, now time.Time) coordinator.Outcome {
 	if len(out.parts) == 0 {
 		return refuse(a.call, out)
 	}
-	t.setParts(p)
 	t.changed = true
 	t.assign()
 	out.epoch = t.g.epoch
+	p.asked = maps.Clone(p.asked)
+	if p.asked == nil {
+		p.asked = map[[16]byte]shareAsk{}
+	}
+	for _, at := range out.parts {
+		p.asked[at.id] = shareAsk{at: now, epoch: out.epoch}
+	}
+	t.setParts(p)
 	t.reply(a.call, out)
 	return t.outcome()
 }
