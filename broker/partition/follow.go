@@ -116,6 +116,7 @@ func (p *Partition) cut(to, leaderHW int64) {
 		p.highWater.Store(to)
 	}
 	p.end.Store(to)
+	p.saved = to
 	p.resettle()
 }
 
@@ -166,6 +167,7 @@ func (p *Partition) beginAt(at, leaderHW int64, done func(end int64, err error))
 	p.highWater.Store(at) // of what is committed above, nothing is here any more
 	p.logStart.Store(min(p.wantStart.Load(), at))
 	p.end.Store(at)
+	p.saved = at
 	p.producers.ended = decisions{floor: at}
 	p.aborted.reset(at, nil)
 	p.resettle()

@@ -88,7 +88,7 @@ func (p *Partition) Lead(l Leadership, feeder Feeder, keeper ISRKeeper) (elected
 		p.forgetful = false
 		if p.recall() {
 			// Before the first batch: after a restart the log is not lost any more.
-			p.log.AppendState(p.encodeState())
+			p.saveState()
 		}
 		p.skip()
 	}

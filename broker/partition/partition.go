@@ -90,6 +90,7 @@ type Partition struct {
 	restore   func() ([]EpochStart, []byte, error)
 	lost      bool  // the local log is lost, and with it epochs and producers; see recall.go
 	seam      int64 // where it begins anew
+	saved     int64 // the log end that the newest state frame describes
 	asked     time.Time
 	asking    atomic.Bool
 	forgetful bool // the log can not be cut where it should be: what was open there is not known
@@ -274,10 +275,7 @@ func (p *Partition) SetLogStart(offset int64) {
 	}
 	p.logStart.Store(max(start, p.logStart.Load()))
 	p.epochs = p.epochs.truncateStart(start)
-	if start > p.log.Start() {
-		p.log.SetStart(start)
-	}
-	p.freed()
+	p.free(start)
 	p.producers.ended.forget(start)
 	// What is deleted needs no upload any more.
 	p.acks.Lock()
@@ -323,7 +321,18 @@ func (p *Partition) FreeLocal(offset int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// A follower may be behind what is tiered; its log has nothing there to free.
-	p.log.SetStart(min(offset, max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load()))
+	p.free(min(offset, max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load()))
+}
+
+// free raises the start of the local log. What lies below can not be replayed any more, so a state frame has to
+// say first what it did. The caller holds the mutex.
+func (p *Partition) free(start int64) {
+	if start > p.log.Start() {
+		if start > p.saved {
+			p.saveState()
+		}
+		p.log.SetStart(start)
+	}
 	p.freed()
 }
 

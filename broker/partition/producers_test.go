@@ -173,3 +173,18 @@ func TestProducersAreBounded(t *testing.T) {
 		t.Errorf("state of %d bytes does not fit into a frame of the smallest file", n)
 	}
 }
+
+// TestFreedIsDescribedFirst: what is freed from the disk can not be replayed any more. Before that, no state frame of
+// a partition whose file had not been sealed since told of it, and its producers were forgotten with the file.
+func TestFreedIsDescribedFirst(t *testing.T) {
+	w := newWorld(t)
+	a := w.mustAppend(batch(record.Options{ProducerID: 9}, 2, 1000))
+	w.SetTiered(a.End())
+	w.FreeLocal(a.End())
+	w.mustAppend(plain(1, 1000))
+	payload, covered := w.Partition.log.State()
+	s, err := decodeState(payload)
+	if start := w.Partition.log.Start(); err != nil || covered < start || s.producers.entries[9] == nil {
+		t.Errorf("the log begins at %d, its state covers what is below %d: %+v %v", start, covered, s, err)
+	}
+}

@@ -107,7 +107,7 @@ func (p *Partition) Recall() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lost && p.Leads() && p.adopt(known) {
-		p.log.AppendState(p.encodeState())
+		p.saveState()
 	}
 	return nil
 }

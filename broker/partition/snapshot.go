@@ -29,13 +29,13 @@ func (p *Partition) Snapshot(from, end int64) (Snapshot, error) {
 	high := p.highWater.Load()
 	var since int64
 	out.Aborted, since = p.aborted.in(nil, from, end)
-	exact := end >= p.producers.ended.floor
+	exact := end >= p.producers.ended.floor && since <= from
 	known := p.producers.below(end)
 	p.mu.Unlock()
 	for n := len(out.Aborted); n > 0 && out.Aborted[n-1].LastOffset >= high; n-- {
 		out.Aborted = out.Aborted[:n-1] // not decided in all replicas
 	}
-	if !exact || since > from {
+	if !exact {
 		replayed, err := p.stateFrom(from, end)
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("transactions at offset=%d: %w", end, err)

@@ -257,6 +257,7 @@ func (p *Partition) recover() error {
 	}
 	p.epochs, p.producers = s.epochs, s.producers
 	p.aborted.reset(s.abortedSince, s.aborted)
+	p.saved = covered
 	end := p.log.End()
 	p.highWater.Store(min(s.highWatermark, covered))
 	if end < covered {
@@ -347,5 +348,11 @@ func (p *Partition) SaveState() {
 	if s.ProducerExpiry > 0 {
 		p.producers.expire(p.now().Add(-s.ProducerExpiry).UnixMilli())
 	}
+	p.saveState()
+}
+
+// saveState writes a state frame. The caller holds the mutex.
+func (p *Partition) saveState() {
 	p.log.AppendState(p.encodeState())
+	p.saved = p.end.Load()
 }

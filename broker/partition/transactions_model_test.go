@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -64,6 +65,7 @@ type replicaModel struct {
 	bucket    []modelSection
 	w         [2]*world // w[0] leads
 	epoch     int32
+	start     int64       // what is deleted ends here
 	small     bool        // what memory has no room for is derived, or known less exactly
 	away      atomic.Bool // the object store does not answer
 	did       map[string]int
@@ -114,7 +116,7 @@ func testTransactionsOfReplicas(t *testing.T, small bool) {
 	}{
 		{"append", 50, m.append}, {"plain", 5, m.plain}, {"mark", 30, m.mark}, {"late", 3, m.late}, {"replicate", 30, m.replicate},
 		{"read", 40, m.read}, {"upload", 6, m.upload}, {"free", 4, m.free}, {"save", 4, m.save}, {"fail over", 3, func() { m.elect(1) }},
-		{"elect again", 2, func() { m.elect(0) }}, {"crash", 3, m.crash}, {"lose", 1, m.lose}, {"lose all", 1, m.loseAll},
+		{"elect again", 2, func() { m.elect(0) }}, {"crash", 3, m.crash}, {"delete", 2, m.deleteRecords}, {"lose", 1, m.lose}, {"lose all", 1, m.loseAll},
 	}
 	total := 0
 	for _, o := range ops {
@@ -142,7 +144,7 @@ func (m *replicaModel) open(w *world) {
 		m.t.Fatal(err)
 	}
 	w.Partition, err = Open(Options{
-		Topic: "t", ID: testID, Log: w.log, Tiered: m.tiered(),
+		Topic: "t", ID: testID, Log: w.log, LogStart: m.start, Tiered: m.tiered(),
 		Settings: Settings{MaxMessageBytes: 1 << 20, TimestampAfterMax: time.Hour, TimestampBeforeMax: 1 << 62},
 		Now:      func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 		Restore: func() ([]EpochStart, []byte, error) {
@@ -196,7 +198,7 @@ func (m *replicaModel) transactions(end int64) (all []*modelTxn) {
 func (m *replicaModel) stable(high int64) int64 {
 	for _, x := range m.transactions(high) {
 		if x.marker == none {
-			return x.first
+			return max(x.first, min(m.start, high))
 		}
 	}
 	return high
@@ -204,6 +206,7 @@ func (m *replicaModel) stable(high int64) int64 {
 
 func (m *replicaModel) check() {
 	for i, w := range m.w {
+		m.checkOpen(w, i)
 		if got, want := w.LastStable(), m.stable(w.HighWatermark()); got != want && !(m.small && got < want && w.HighWatermark() < w.End()) {
 			m.t.Fatalf("replica %d: last stable offset=%d, want %d: high watermark=%d end=%d; did %v; log %v", i, got, want, w.HighWatermark(), w.End(), m.trace[max(0, len(m.trace)-30):], m.log)
 		}
@@ -223,13 +226,32 @@ func (m *replicaModel) check() {
 		if !ok {
 			first = none
 		}
-		if p.TxnStart != first {
+		if p.TxnStart != first && first >= m.start {
 			m.t.Fatalf("producer %d: transaction from %d, want %d", p.ID, p.TxnStart, first)
 		}
 		delete(open, p.ID)
 	}
+	maps.DeleteFunc(open, func(_, first int64) bool { return first < m.start })
 	if len(open) > 0 {
 		m.t.Fatalf("open transactions are not known: %v", open)
+	}
+}
+
+func (m *replicaModel) checkOpen(w *world, i int) {
+	for id, e := range w.producers.entries {
+		if known := slices.Contains(w.producers.ongoing.list, openTransaction{e.first, id}); e.first != none && !known {
+			m.t.Fatalf("replica %d: producer %d has a transaction from %d that is not in the list; did %v", i, id, e.first, m.trace[max(0, len(m.trace)-6):])
+		}
+	}
+	var want []openTransaction
+	for _, x := range m.transactions(w.End()) {
+		if (x.marker == none || x.marker >= w.End()) && x.first >= m.start {
+			want = append(want, openTransaction{x.first, x.id})
+		}
+	}
+	have := slices.DeleteFunc(slices.Clone(w.producers.ongoing.list), func(x openTransaction) bool { return x.first < m.start || x.id == none })
+	if !slices.Equal(have, want) {
+		m.t.Fatalf("replica %d with end=%d has %v open, want %v; floor=%d log start=%d tiered=%d did %v", i, w.End(), have, want, w.producers.ended.floor, m.start, m.tiered(), m.trace[max(0, len(m.trace)-20):])
 	}
 }
 
@@ -368,8 +390,15 @@ func (m *replicaModel) follow() {
 			_, err = leader.Reconcile(m.epoch, 2, h)
 			m.did["begin anew"]++
 		}
+		if err == nil && plan.Restart {
+			m.checkState("a plan", plan.State, plan.To)
+		}
 		if errors.Is(err, ErrUnfit) {
 			leader.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch*10 + 1, Followers: []int32{2}, ISR: []int32{1}, MinISR: 1}, nil, nil)
+			if plan, err = leader.Reconcile(m.epoch, 2, h); err != nil {
+				m.t.Fatal(err)
+			}
+			m.checkState("a plan", plan.State, plan.To)
 			follow(m.t, leader, w, m.epoch, 2)
 			leader.Lead(Leadership{Epoch: m.epoch, PartitionEpoch: m.epoch*10 + 2, Followers: []int32{2}, ISR: []int32{1, 2}, MinISR: 1}, nil, nil)
 			return
@@ -415,11 +444,25 @@ func (m *replicaModel) after(p *modelProducer) (epoch int16, sequence int32) {
 	return p.epoch, 0
 }
 
+// deleteRecords raises the log start, to where a batch ends that is committed everywhere.
+func (m *replicaModel) deleteRecords() {
+	high := min(m.w[0].HighWatermark(), m.w[1].HighWatermark())
+	to := m.start + m.r.Int64N(30)
+	for _, b := range m.log {
+		if b.end > m.start && b.end <= min(high, to) {
+			m.start = b.end
+		}
+	}
+	for _, w := range m.w {
+		w.SetLogStart(m.start)
+	}
+}
+
 func (m *replicaModel) save() { m.w[m.r.IntN(2)].SaveState() }
 
 // upload puts what is committed, or a part of it, into the object store.
 func (m *replicaModel) upload() {
-	w, from := m.w[0], m.tiered()
+	w, from := m.w[0], max(m.tiered(), m.start)
 	var ends []int64
 	for _, b := range m.log {
 		if b.end > from && b.end <= w.HighWatermark() {
@@ -446,9 +489,29 @@ func (m *replicaModel) upload() {
 	if s.Snapshot, err = w.Snapshot(from, to); err != nil {
 		m.t.Fatal(err)
 	}
+	m.checkState("a snapshot", s.Producers, to)
 	m.bucket = append(m.bucket, s)
 	for _, w := range m.w {
 		w.SetTiered(to)
+	}
+}
+
+// checkState compares the open transactions of a state at end.
+func (m *replicaModel) checkState(what string, payload []byte, end int64) {
+	m.t.Helper()
+	got, err := decodeState(payload)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var want []openTransaction
+	for _, x := range m.transactions(end) {
+		if x.marker == none && x.first >= m.start {
+			want = append(want, openTransaction{x.first, x.id})
+		}
+	}
+	have := slices.DeleteFunc(got.producers.ongoing.list, func(x openTransaction) bool { return x.first < m.start })
+	if !slices.Equal(have, want) {
+		m.t.Fatalf("%s at %d has %v open, want %v; log start=%d tiered=%d did %v", what, end, have, want, m.start, m.tiered(), m.trace[max(0, len(m.trace)-20):])
 	}
 }
 
@@ -490,7 +553,7 @@ func (m *replicaModel) wipe(w *world) {
 
 // loseAll gives both new disks: what is in the object store is all there is.
 func (m *replicaModel) loseAll() {
-	if m.tiered() == 0 {
+	if m.tiered() <= m.start {
 		return
 	}
 	for _, w := range m.w {
@@ -534,10 +597,10 @@ func (m *replicaModel) leadWithoutStore() {
 func (m *replicaModel) read() {
 	w := m.w[m.r.IntN(2)]
 	limit := w.LastStable()
-	if limit == 0 {
+	if limit <= m.start {
 		return
 	}
-	offset := m.r.Int64N(limit)
+	offset := m.start + m.r.Int64N(limit-m.start)
 	records, to, aborted := m.local(w, offset)
 	if records == nil {
 		records, to, aborted = m.cold(w, offset, limit)
