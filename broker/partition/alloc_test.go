@@ -10,7 +10,7 @@ import (
 // no memory, on the way in and at a read.
 func TestBatchesOutsideTransactionsCostNothing(t *testing.T) {
 	w := newWorld(t)
-	idempotent, sequence := record.Batch(batch(record.Options{ProducerID: 9}, 1, 1000)), int32(0)
+	idempotent, sequence := batch(record.Options{ProducerID: 9}, 1, 1000), int32(0)
 	w.mustAppend(idempotent)
 	other := plain(1, 1000)
 	w.mu.Lock()

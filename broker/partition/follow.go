@@ -147,8 +147,9 @@ func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done 
 	if err := p.follows(epoch); err != nil {
 		return err
 	}
-	if err := p.overtaken(at); err != nil {
-		return err
+	// What is deleted may be in the first batch: the log start is no bound here.
+	if tiered := p.tiered.Load(); at < tiered {
+		return fmt.Errorf("%w: to=%d tiered=%d", ErrOffsetOutOfRange, at, tiered)
 	}
 	p.lost, p.forgetful = false, false
 	p.epochs, p.producers = s.epochs, s.producers

@@ -76,7 +76,7 @@ func (p *Partition) adopt(known *state) bool {
 			}
 		}
 		p.producers.ongoing.rebuild(p.producers.entries)
-		es := epochs(known.epochs)
+		es := known.epochs
 		for _, e := range p.epochs {
 			es = es.note(e.Epoch, e.Start)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/wal"
 )
 
@@ -31,17 +32,43 @@ func (p *Partition) Reconcile(epoch, broker int32, h History) (Plan, error) {
 	if !p.Leads() || p.epoch.Load() != epoch {
 		return Plan{}, fmt.Errorf("%w: epoch=%d current=%d", ErrFencedEpoch, epoch, p.epoch.Load())
 	}
-	// All below is in the object store or deleted, and all above on this disk.
-	seam := max(p.tiered.Load(), p.logStart.Load())
+	seam := p.begin()
 	to, alike := p.epochs.common(p.end.Load(), h)
 	if alike && h.End > h.Start && to >= max(seam, h.Start) {
 		return Plan{To: to}, nil
 	}
-	if seam < min(h.End, p.highWater.Load()) && p.unfit(broker) {
+	if max(seam, p.logStart.Load()) < min(h.End, p.highWater.Load()) && p.unfit(broker) {
 		return Plan{}, fmt.Errorf("%w: broker=%d from=%d end=%d", ErrUnfit, broker, seam, h.End)
 	}
 	state, err := p.stateAt(seam)
 	return Plan{To: seam, Restart: true, State: state}, err
+}
+
+// begin is where a follower begins anew: all below is in the object store or deleted, and all above on this disk.
+// The log start may lie within a batch, which the follower gets whole. The caller holds the mutex.
+func (p *Partition) begin() int64 {
+	tiered, start := p.tiered.Load(), p.logStart.Load()
+	if start <= tiered {
+		return tiered
+	}
+	if base, ok := p.baseOf(start); ok {
+		return max(base, tiered)
+	}
+	return start
+}
+
+// baseOf returns the base offset of the local batch that contains offset; false at the log end.
+func (p *Partition) baseOf(offset int64) (int64, bool) {
+	chunk, err := p.log.Read(offset, p.end.Load(), 1, true)
+	if err != nil {
+		return 0, false
+	}
+	defer chunk.Release()
+	if len(chunk.Buffers) == 0 {
+		return 0, false
+	}
+	b, _, err := record.Next(chunk.Buffers[0])
+	return b.BaseOffset(), err == nil
 }
 
 // unfit marks a follower that is in the ISR, or may be, and has to leave it first.
@@ -65,7 +92,7 @@ func (p *Partition) unfit(broker int32) bool {
 func (p *Partition) Rejoin() (Plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seam := max(p.tiered.Load(), p.logStart.Load())
+	seam := p.begin()
 	state, err := p.stateAt(seam)
 	return Plan{To: seam, Restart: true, State: state}, err
 }
@@ -106,6 +133,11 @@ func (p *Partition) ReadReplica(offset int64, maxBytes int) (*wal.Chunk, error) 
 	}
 	if offset >= p.log.End() {
 		return nil, nil
+	}
+	if start := p.log.Start(); offset < start {
+		if base, ok := p.baseOf(start); ok && base == offset {
+			offset = start // the log begins within that batch
+		}
 	}
 	return p.log.Read(offset, p.end.Load(), maxBytes, true)
 }

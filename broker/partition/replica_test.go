@@ -507,3 +507,28 @@ func TestMarks(t *testing.T) {
 		t.Errorf("bytes = %d rest = %d", bytes, len(rest))
 	}
 }
+
+// TestFollowerBeginsWithinABatch: records were deleted up to the middle of a batch, which a follower
+// that begins there gets whole, as the leader has it.
+func TestFollowerBeginsWithinABatch(t *testing.T) {
+	leader, second := newWorld(t), replicaOf(t)
+	leader.leads(5, 1, 1)
+	for range 3 {
+		leader.mustAppend(plain(10, 1000))
+	}
+	for _, w := range []*world{leader, second} {
+		w.SetLogStart(15)
+	}
+	plan := follow(t, leader, second, 5, 2)
+	if second.End() != 30 || second.LogStart() != 15 {
+		t.Errorf("plan = to %d, log start=%d end=%d", plan.To, second.LogStart(), second.End())
+	}
+	c, err := second.Read(15, 1<<20, true, ReadUncommitted)
+	if err != nil || c == nil {
+		t.Fatalf("read: %v %v", c, err)
+	}
+	defer c.Release()
+	if b, _, err := record.Next(c.Buffers[0]); err != nil || b.BaseOffset() != 10 {
+		t.Errorf("the first batch begins at %d: %v", b.BaseOffset(), err)
+	}
+}

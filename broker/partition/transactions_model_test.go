@@ -237,19 +237,30 @@ func (m *replicaModel) check() {
 	}
 }
 
+// openAt returns the transactions that are open at end, and the producers of those that began below the log start: of
+// them it does not matter where.
+func (m *replicaModel) openAt(end int64) (open []openTransaction, begun map[int64]bool) {
+	begun = map[int64]bool{}
+	for _, x := range m.transactions(end) {
+		switch {
+		case x.marker != none:
+		case x.first < m.start:
+			begun[x.id] = true
+		default:
+			open = append(open, openTransaction{x.first, x.id})
+		}
+	}
+	return open, begun
+}
+
 func (m *replicaModel) checkOpen(w *world, i int) {
 	for id, e := range w.producers.entries {
 		if known := slices.Contains(w.producers.ongoing.list, openTransaction{e.first, id}); e.first != none && !known {
 			m.t.Fatalf("replica %d: producer %d has a transaction from %d that is not in the list; did %v", i, id, e.first, m.trace[max(0, len(m.trace)-6):])
 		}
 	}
-	var want []openTransaction
-	for _, x := range m.transactions(w.End()) {
-		if (x.marker == none || x.marker >= w.End()) && x.first >= m.start {
-			want = append(want, openTransaction{x.first, x.id})
-		}
-	}
-	have := slices.DeleteFunc(slices.Clone(w.producers.ongoing.list), func(x openTransaction) bool { return x.first < m.start || x.id == none })
+	want, begun := m.openAt(w.End())
+	have := slices.DeleteFunc(slices.Clone(w.producers.ongoing.list), func(x openTransaction) bool { return begun[x.id] || x.id == none })
 	if !slices.Equal(have, want) {
 		m.t.Fatalf("replica %d with end=%d has %v open, want %v; floor=%d log start=%d tiered=%d did %v", i, w.End(), have, want, w.producers.ended.floor, m.start, m.tiered(), m.trace[max(0, len(m.trace)-20):])
 	}
@@ -444,15 +455,10 @@ func (m *replicaModel) after(p *modelProducer) (epoch int16, sequence int32) {
 	return p.epoch, 0
 }
 
-// deleteRecords raises the log start, to where a batch ends that is committed everywhere.
+// deleteRecords raises the log start, to what is committed everywhere.
 func (m *replicaModel) deleteRecords() {
 	high := min(m.w[0].HighWatermark(), m.w[1].HighWatermark())
-	to := m.start + m.r.Int64N(30)
-	for _, b := range m.log {
-		if b.end > m.start && b.end <= min(high, to) {
-			m.start = b.end
-		}
-	}
+	m.start = max(m.start, min(high, m.start+m.r.Int64N(30)))
 	for _, w := range m.w {
 		w.SetLogStart(m.start)
 	}
@@ -465,6 +471,9 @@ func (m *replicaModel) upload() {
 	w, from := m.w[0], max(m.tiered(), m.start)
 	var ends []int64
 	for _, b := range m.log {
+		if b.base < from && b.end > from {
+			from = b.base // the section begins with a whole batch
+		}
 		if b.end > from && b.end <= w.HighWatermark() {
 			ends = append(ends, b.end)
 		}
@@ -474,7 +483,7 @@ func (m *replicaModel) upload() {
 	}
 	to := ends[m.r.IntN(len(ends))]
 	s := modelSection{base: from, end: to}
-	for at := from; at < to; {
+	for at := max(from, m.start); at < to; {
 		c, err := w.ReadLocal(at, to, 1<<20)
 		if err != nil {
 			m.t.Fatal(err)
@@ -503,13 +512,8 @@ func (m *replicaModel) checkState(what string, payload []byte, end int64) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	var want []openTransaction
-	for _, x := range m.transactions(end) {
-		if x.marker == none && x.first >= m.start {
-			want = append(want, openTransaction{x.first, x.id})
-		}
-	}
-	have := slices.DeleteFunc(got.producers.ongoing.list, func(x openTransaction) bool { return x.first < m.start })
+	want, begun := m.openAt(end)
+	have := slices.DeleteFunc(got.producers.ongoing.list, func(x openTransaction) bool { return begun[x.id] })
 	if !slices.Equal(have, want) {
 		m.t.Fatalf("%s at %d has %v open, want %v; log start=%d tiered=%d did %v", what, end, have, want, m.start, m.tiered(), m.trace[max(0, len(m.trace)-20):])
 	}
