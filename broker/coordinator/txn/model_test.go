@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
@@ -31,15 +30,14 @@ type opened struct {
 
 // instance is one producer of a transactional id.
 type instance struct {
-	id      string
-	tv      int16
-	who     producer
-	fenced  bool // a newer instance was initialized
-	txn     *opened
-	asking  bool // a request is not answered
-	ending  bool // EndTxn was sent: the transaction takes no more
-	commit  bool
-	unknown bool // EndTxn was not answered with a result
+	id     string
+	tv     int16
+	who    producer
+	fenced bool // a newer instance was initialized
+	txn    *opened
+	asking bool // a request is not answered
+	ending bool // EndTxn was sent: the transaction takes no more
+	commit bool
 }
 
 // part is one partition's view of one producer id.
@@ -391,4 +389,3 @@ func TestModel(t *testing.T) {
 }
 
 var _ shards = (*model)(nil)
-var _ = coordinator.Read

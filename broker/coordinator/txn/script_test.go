@@ -141,7 +141,10 @@ func codeName(code int16) string {
 	if code == 0 {
 		return "ok"
 	}
-	return kerr.ErrorForCode(code).(*kerr.Error).Message
+	if e := kerr.TypedErrorForCode(code); e != nil {
+		return e.Message
+	}
+	return fmt.Sprint(code)
 }
 
 func (s *script) command(line string) {

@@ -191,12 +191,12 @@ func TestMarkersAreSentAgain(t *testing.T) {
 		w.job("x", 7, 0, 2, 3, 4)
 		synctest.Wait()
 		w.expect(t, "done", w.finished(), nil)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		w.expect(t, "done", w.finished(), nil)
 		w.cluster.mu.Lock()
 		w.cluster.leaders[topicPartition{"t", 4}] = 1
 		w.cluster.mu.Unlock()
-		time.Sleep(2 * longestPause)
+		pass(2 * longestPause)
 		w.expect(t, "done", w.finished(), []string{"x"})
 		if tries[topicPartition{"t", 3}] != 4 || tries[topicPartition{"t", 2}] != 1 {
 			t.Errorf("tries: %v", tries)
@@ -219,7 +219,7 @@ func TestMarkersThatAreOvertaken(t *testing.T) {
 		}
 		w.job("fenced", 7, 0, 1)
 		w.job("obsolete", 8, 0, 1)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.expect(t, "done", w.finished(), []string{"obsolete"})
 	})
 }
@@ -238,11 +238,11 @@ func TestMarkersOfAShardThatEnds(t *testing.T) {
 		}
 		w.forget(shardID{1, 5})
 		close(hold)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.expect(t, "done", w.finished(), nil)
 		w.close()
 		w.job("late", 50, 0)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.expect(t, "done", w.finished(), nil)
 		if len(w.queues) != 0 {
 			t.Errorf("queues are left: %d", len(w.queues))
@@ -291,3 +291,6 @@ func TestFreshIDs(t *testing.T) {
 		})
 	})
 }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) { <-time.After(d) }
