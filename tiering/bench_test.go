@@ -108,7 +108,7 @@ func (s *streamSource) Snapshot(context.Context, int64, int64) (tiering.Snapshot
 	return tiering.Snapshot{}, nil
 }
 func (s *streamSource) Producers() map[int64]compact.LastRecord { return nil }
-func (s *streamSource) Tiered(to int64) { s.done <- to }
+func (s *streamSource) Tiered(to int64)                         { s.done <- to }
 
 // BenchmarkUpload is one partition of 64 MiB an object, from reading the log to the commit, into memory: incompressible 64 KiB
 // batches, so that checksums, hashing and copying are what is measured.

@@ -281,7 +281,7 @@ func (c *compaction) build(ctx context.Context, data *spool, object [16]byte, in
 	defer w.Close()
 	before := c.filter.Stats.Changed
 	end := segment.SectionEnd{End: in[len(in)-1].End, StableOffset: in[len(in)-1].End} // it was below when the round began
-	var aborted []segment.AbortedTxn // of the last one
+	var aborted []segment.AbortedTxn                                                   // of the last one
 	for i := range in {
 		s := &in[i]
 		x, err := c.open(ctx, s)

@@ -440,3 +440,40 @@ func TestADeposedLeaderReplacesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Compaction takes no more of the store than it may, and says so by taking its time.
+func TestCompactionKeepsItsRate(t *testing.T) {
+	warmUp(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		l := w.create(0, 0)
+		l.settings = compacting()
+		kv := follow(l, rand.New(rand.NewPCG(1, 2)), 5)
+		o := w.options(w.state.Broker(1, true))
+		o.CompactBytesPerSecond = 1000
+		_, stop := w.run(o)
+		for range 1500 {
+			kv.step()
+		}
+		kv.finish()
+		pass(40 * time.Second) // uploaded, and begun with
+		synctest.Wait()
+		if v := l.view(); v.Tiered != l.end || v.Cleaned != 0 {
+			t.Errorf("tiered=%d cleaned=%d of %d", v.Tiered, v.Cleaned, l.end)
+		}
+		var bytes int64
+		for _, s := range l.view().Hot {
+			bytes += s.Size
+		}
+		began := time.Now()
+		for l.view().Cleaned == 0 {
+			pass(time.Second)
+			synctest.Wait()
+		}
+		if took, least := time.Since(began)+40*time.Second, time.Duration((2*bytes-4<<10)/1000)*time.Second; took < least {
+			t.Errorf("%d bytes were read twice in %s, want %s at least", bytes, took, least)
+		}
+		stop()
+		w.checkKeys(kv, 0, tombstones)
+	})
+}

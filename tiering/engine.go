@@ -53,7 +53,7 @@ func New(o Options) (*Engine, error) {
 		e.limiter = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 64<<10)))
 	}
 	if r := o.CompactBytesPerSecond; r > 0 {
-		e.slow = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 64<<10)))
+		e.slow = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 4<<10)))
 	}
 	return e, nil
 }

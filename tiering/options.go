@@ -23,7 +23,7 @@ type Options struct {
 	FS     vfs.FS
 	Dir    string // spool folder, below data.dir; this engine alone uses it
 
-	Uploads              int   // objects built and put at once [2]; each may use the spool for MaxObjectBytes
+	Uploads              int   // objects built and put at once [2]; each may use the spool for MaxObjectBytes, and compaction for MaxSegmentBytes
 	LargeBytes           int64 // a partition with so much pending gets an object of its own [32 MiB]
 	MaxObjectBytes       int64 // batches in one object [1 GiB]
 	MaxSegmentBytes      int64 // batches of one partition in one object [512 MiB]
