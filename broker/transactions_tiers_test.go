@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -73,10 +74,13 @@ func mapKeys(m map[int32][]byte) func(func(int32) bool) {
 	}
 }
 
+// keyOf spreads values over twenty keys.
+func keyOf(value string) []byte { return fmt.Append(nil, len(value)%20) }
+
 func txnBatch(id int64, epoch int16, seq int32, values ...string) []byte {
 	var rs []record.Record
 	for _, v := range values {
-		rs = append(rs, record.Record{Value: []byte(v), Timestamp: 1000})
+		rs = append(rs, record.Record{Key: keyOf(v), Value: []byte(v), Timestamp: 1000})
 	}
 	return build(record.Options{ProducerID: id, ProducerEpoch: epoch, Sequence: seq, Transactional: true}, rs...)
 }
@@ -277,6 +281,8 @@ type txnModel struct {
 	id        [16]byte
 	logs      [][]txnEntry
 	producers []*txnProducer
+	compacted bool             // records may be gone, but the last committed one of each key
+	last      map[string]int64 // while everything is read: where the last value of each key was seen
 	written   int
 	did       map[string]int
 }
@@ -285,16 +291,30 @@ type txnModel struct {
 // committed records gets those of committed transactions in their order and no others, up to the
 // first record of the oldest open transaction.
 func TestTransactionModel(t *testing.T) {
+	transactionModel(t, nil, map[string]string{"local.retention.bytes": "0"}, false)
+}
+
+// TestTransactionModelCompacted: the same of a topic that is compacted all the while, of which only the last committed value of each key must
+// be there.
+func TestTransactionModelCompacted(t *testing.T) {
+	transactionModel(t, map[string]string{"log.cleaner.backoff.ms": "10"}, map[string]string{
+		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "1000",
+	}, true)
+}
+
+func transactionModel(t *testing.T, settings, topic map[string]string, compacted bool) {
 	seed := *modelSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
 	t.Logf("seed: -model.seed=%d", seed)
-	m := &txnModel{t: t, r: rand.New(rand.NewPCG(seed, 1)), did: map[string]int{}}
-	m.n = newNode(t, map[string]string{"log.retention.ms": "-1"})
+	m := &txnModel{t: t, r: rand.New(rand.NewPCG(seed, 1)), did: map[string]int{}, compacted: compacted}
+	all := map[string]string{"log.retention.ms": "-1"}
+	maps.Copy(all, settings)
+	m.n = newNode(t, all)
 	m.n.b.SetTransactions(&coordinator{})
 	m.c = m.n.dial()
-	m.id = m.c.create("a", 2, map[string]string{"local.retention.bytes": "0"})
+	m.id = m.c.create("a", 2, topic)
 	m.logs = make([][]txnEntry, 2)
 	for i := range 5 {
 		m.producers = append(m.producers, &txnProducer{id: int64(100 + i), tv: int8(1 + i%2), seq: make([]int32, 2), open: make([]*txnState, 2)})
@@ -305,7 +325,7 @@ func TestTransactionModel(t *testing.T) {
 		do     func()
 	}{
 		{"append", 60, m.append}, {"plain", 10, m.plain}, {"end", 25, m.end}, {"fetch", 60, m.fetch}, {"latest", 5, m.latest},
-		{"tiered", 3, m.awaitTiered}, {"restart", 1, m.restart}, {"lose", 1, m.loseDisk}, {"late", 3, m.late},
+		{"tiered", 3, m.awaitTiered}, {"all", 2, m.readAll}, {"restart", 1, m.restart}, {"lose", 1, m.loseDisk}, {"late", 3, m.late},
 	}
 	total := 0
 	for _, o := range ops {
@@ -365,7 +385,7 @@ func (m *txnModel) plain() {
 	i := m.r.IntN(len(m.logs))
 	var rs []record.Record
 	for _, v := range m.values() {
-		rs = append(rs, record.Record{Value: []byte(v), Timestamp: 1000})
+		rs = append(rs, record.Record{Key: keyOf(v), Value: []byte(v), Timestamp: 1000})
 		m.logs[i] = append(m.logs[i], txnEntry{value: v})
 	}
 	m.c.mustProduce("a", int32(i), build(record.Options{ProducerID: record.NoProducerID}, rs...))
@@ -463,15 +483,21 @@ func (m *txnModel) read(i int, offset int64, maxBytes int32) int64 {
 			if r.Offset < offset {
 				continue
 			}
-			if r.Offset != next || r.Offset >= stable {
+			if r.Offset != next && (!m.compacted || r.Offset < next) || r.Offset >= stable {
 				m.t.Fatalf("%s: a record at %d, want %d", where, r.Offset, next)
 			}
-			next++
+			next = r.Offset + 1
 			e := m.logs[i][r.Offset]
 			seen := !b.Control() && (!b.Transactional() || !dropping[b.ProducerID()])
 			if want := !e.marker && (e.txn == nil || !e.txn.aborted); seen != want || seen && string(r.Value) != e.value {
 				m.t.Fatalf("%s: at %d seen=%v %q, want %v %q; transaction %+v; aborted %+v", where, r.Offset, seen, r.Value, want, e.value, e.txn, p.AbortedTransactions)
 			}
+			if seen && m.last != nil {
+				m.last[string(r.Key)] = r.Offset
+			}
+		}
+		if m.compacted {
+			next = max(next, b.NextOffset())
 		}
 		if b.Control() {
 			delete(dropping, b.ProducerID())
@@ -482,9 +508,20 @@ func (m *txnModel) read(i int, offset int64, maxBytes int32) int64 {
 
 func (m *txnModel) readAll() {
 	for i := range m.logs {
+		m.last = map[string]int64{}
 		for offset := int64(0); offset < m.stable(i); {
 			offset = m.read(i, offset, 1<<20)
 		}
+		want := map[string]int64{}
+		for offset, e := range m.logs[i][:m.stable(i)] {
+			if !e.marker && (e.txn == nil || !e.txn.aborted) {
+				want[string(keyOf(e.value))] = int64(offset)
+			}
+		}
+		if !maps.Equal(m.last, want) {
+			m.t.Fatalf("partition=%d: the last values are at %v, want %v", i, m.last, want)
+		}
+		m.last = nil
 	}
 }
 
