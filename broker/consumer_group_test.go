@@ -159,3 +159,63 @@ func TestConsumerProtocol(t *testing.T) {
 		return err == nil && len(groups) == 1
 	})
 }
+
+// TestConsumerGroupMovesWithItsCoordinator: a member goes on with its epoch and what it has
+// when its coordinator is gone, and may commit.
+func TestConsumerGroupMovesWithItsCoordinator(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	id := c.create("t")
+	epoch := int32(0)
+	beat := func() (has int, told bool) {
+		c.retry("heartbeat", func(conn *conn) (int16, error) {
+			req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+			req.Version, req.Group, req.MemberID, req.MemberEpoch = 1, "g", "m", epoch
+			if epoch == 0 {
+				req.RebalanceTimeoutMillis, req.SubscribedTopicNames, req.Topics = 60_000, []string{"t"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+			}
+			resp, err := conn.try(req)
+			if err != nil {
+				return 0, err
+			}
+			r := resp.(*kmsg.ConsumerGroupHeartbeatResponse)
+			if r.ErrorCode == 0 {
+				epoch = r.MemberEpoch
+				if r.Assignment != nil {
+					told = true
+					for _, topic := range r.Assignment.Topics {
+						has += len(topic.Partitions)
+					}
+				}
+			}
+			return r.ErrorCode, nil
+		})
+		return has, told
+	}
+	if has, told := beat(); !told || has == 0 {
+		t.Fatalf("the first heartbeat gave %d partitions", has)
+	}
+	for round := int64(1); round <= 3; round++ {
+		c.retry("commit", func(conn *conn) (int16, error) {
+			req := kmsg.NewPtrOffsetCommitRequest()
+			req.Version, req.Group, req.MemberID, req.Generation = 10, "g", "m", epoch
+			topic := kmsg.NewOffsetCommitRequestTopic()
+			topic.TopicID = id
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Offset = round
+			topic.Partitions = append(topic.Partitions, p)
+			req.Topics = append(req.Topics, topic)
+			resp, err := conn.try(req)
+			if err != nil {
+				return 0, err
+			}
+			return resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode, nil
+		})
+		coordinator := c.coordinator("g")
+		coordinator.stop()
+		before := epoch
+		if _, told := beat(); told || epoch != before {
+			t.Errorf("round %d: the member was told something new: epoch=%d before=%d", round, epoch, before)
+		}
+		coordinator.start()
+	}
+}
