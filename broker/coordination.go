@@ -159,8 +159,8 @@ type topicImage struct{ image *metadata.Image }
 
 var _ group.Image = topicImage{}
 
-// Version implements group.Image: with the index of the image the topics may have changed.
-func (t topicImage) Version() uint64 { return t.image.Index() }
+// Version implements group.Image.
+func (t topicImage) Version() uint64 { return t.image.Layout() }
 
 // Lookup implements group.Image.
 func (t topicImage) Lookup(name string) (id [16]byte, partitions int32, ok bool) {

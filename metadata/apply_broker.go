@@ -52,6 +52,9 @@ func (e *edit) registerBroker(c *record.RegisterBroker) Result {
 	if known {
 		b.Draining = old.Draining
 	}
+	if !known || old.Rack != b.Rack {
+		e.layout = e.index
+	}
 	e.brokers.Set(c.ID, b)
 	e.delta.broker(c.ID)
 	return Result{BrokerEpoch: b.Epoch}

@@ -56,6 +56,29 @@ func TestBrokerLifecycle(t *testing.T) {
 	w.want(&record.AllocateProducerIDs{Broker: 1, BrokerEpoch: 2, Count: 1}, record.NoBroker)
 }
 
+// TestLayout: what consumers are assigned by is known to have changed when it has, and not
+// with every command.
+func TestLayout(t *testing.T) {
+	w := newLedgerWorld(t)
+	moves := func(what string, want bool, change func()) {
+		t.Helper()
+		before := w.image.Layout()
+		change()
+		if got := w.image.Layout() != before; got != want {
+			t.Errorf("%s: layout moved=%t", what, got)
+		}
+	}
+	moves("settings", false, func() { w.ok(&record.SetGroupConfig{Group: "g", Changes: []record.ConfigChange{{Key: "k", Value: "v"}}}) })
+	moves("a new broker", true, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{2}, Rack: "a"}) })
+	moves("its restart", false, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{3}, Rack: "a"}) })
+	moves("its other rack", true, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{4}, Rack: "b"}) })
+	moves("a topic that goes", true, func() { w.ok(&record.DeleteTopic{ID: w.topic}) })
+	again, err := ReadImage(bytes.NewReader(snapshotBytes(t, w.image)))
+	if err != nil || again.Layout() < w.image.Layout() {
+		t.Errorf("layout went back: %d to %d, %v", w.image.Layout(), again.Layout(), err)
+	}
+}
+
 func TestGroupConfigs(t *testing.T) {
 	w := newLedgerWorld(t)
 	set := func(group, value string) *record.SetGroupConfig {

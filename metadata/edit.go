@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/tidwall/btree"
 
@@ -27,7 +28,7 @@ func fork[K int32 | uint32 | uint64 | string, V any](m btree.Map[K, V]) btree.Ma
 // edit starts the next image. Changes are noted in delta.
 func (m *Image) edit(delta *changes) *edit {
 	return &edit{delta: delta, ownedSets: map[*slotSet]struct{}{}, Image: Image{
-		index: m.index, cluster: m.cluster, replicas: m.replicas,
+		index: m.index, layout: m.layout, cluster: m.cluster, replicas: m.replicas,
 		brokers: fork(m.brokers), brokerConfigs: fork(m.brokerConfigs), groupConfigs: fork(m.groupConfigs),
 		topics: fork(m.topics), topicIDs: fork(m.topicIDs), ordinals: fork(m.ordinals),
 		partitions: fork(m.partitions), led: fork(m.led), hosted: fork(m.hosted),
@@ -77,6 +78,9 @@ func (e *edit) placed(s uint64, old, p *partition) {
 	if p != nil {
 		is, leadIs = &p.Partition, p.Leader
 		e.replicas += int64(len(is.Replicas))
+	}
+	if was == nil || is == nil || !slices.Equal(was.Replicas, is.Replicas) {
+		e.layout = e.index
 	}
 	if leadWas != leadIs {
 		if leadWas != NoLeader {

@@ -13,6 +13,7 @@ import (
 // so is everything that its methods return. The zero Image is the empty state.
 type Image struct {
 	index   uint64 // log index of the last command applied
+	layout  uint64 // see Layout
 	cluster record.Cluster
 
 	brokers       btree.Map[int32, *Broker]
@@ -99,6 +100,11 @@ func (p *partition) setHot(segments []Segment) {
 
 // Index returns the log index of the last command in the image.
 func (m *Image) Index() uint64 { return m.index }
+
+// Layout grows with every change of which topics there are, of their partitions, and of
+// where their replicas are; nothing else moves it. It is not part of the state: two brokers
+// may have different ones.
+func (m *Image) Layout() uint64 { return m.layout }
 
 // ClusterID returns the id of the cluster, empty before it has one.
 func (m *Image) ClusterID() string { return m.cluster.ID }

@@ -148,7 +148,8 @@ func ReadImage(r io.Reader) (*Image, error) {
 	if v := binary.LittleEndian.Uint16(body[8:]); v == 0 || v > snapshotVersion {
 		return nil, fmt.Errorf("%w: version=%d newest=%d", ErrSnapshotVersion, v, snapshotVersion)
 	}
-	l := loader{Image: &Image{index: binary.LittleEndian.Uint64(body[10:])}}
+	index := binary.LittleEndian.Uint64(body[10:])
+	l := loader{Image: &Image{index: index, layout: index}}
 	var buf []byte
 	var total, sums uint32
 	for {

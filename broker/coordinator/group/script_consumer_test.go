@@ -230,3 +230,14 @@ func classicText(b []byte) string {
 	}
 	return fmt.Sprintf("v%d:%s", m.Version, strings.Join(parts, "+"))
 }
+
+// beat sends a heartbeat of a member that nothing happens to.
+func (s *script) beat(id string, a args) {
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Version, req.Group, req.MemberID, req.MemberEpoch = 1, a.str("group", "g"), id, int32(a.num("at", 0))
+	s.co.Handle(Caller{ClientID: "c", ClientHost: "/127.0.0.1"}, req, func(resp kmsg.Response) {
+		if r := resp.(*kmsg.ConsumerGroupHeartbeatResponse); r.ErrorCode != 0 || r.MemberEpoch != req.MemberEpoch || r.Assignment != nil {
+			s.printf("%s <- %s", id, describeResponse(resp))
+		}
+	})
+}

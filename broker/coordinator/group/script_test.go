@@ -225,6 +225,10 @@ func (s *script) alive(a args) {
 	for at := time.Duration(0); at < d; at += 5 * time.Second {
 		s.pass(5 * time.Second)
 		for _, id := range a.pos[1:] {
+			if _, ok := a.kv["at"]; ok {
+				s.beat(id, a)
+				continue
+			}
 			req := kmsg.NewPtrHeartbeatRequest()
 			req.Version, req.Group, req.MemberID, req.Generation = 4, a.str("group", "g"), id, int32(a.num("generation", 1))
 			s.co.Handle(Caller{}, req, func(resp kmsg.Response) {

@@ -136,7 +136,7 @@ func (u *uniform) fill() {
 			if owner >= 0 {
 				continue
 			}
-			m := -1
+			var m int
 			if alike {
 				if len(line) == 0 {
 					line = u.least()
