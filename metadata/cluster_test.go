@@ -68,7 +68,9 @@ func TestLayout(t *testing.T) {
 			t.Errorf("%s: layout moved=%t", what, got)
 		}
 	}
-	moves("settings", false, func() { w.ok(&record.SetGroupConfig{Group: "g", Changes: []record.ConfigChange{{Key: "k", Value: "v"}}}) })
+	moves("settings", false, func() {
+		w.ok(&record.SetGroupConfig{Group: "g", Changes: []record.ConfigChange{{Key: "k", Value: "v"}}})
+	})
 	moves("a new broker", true, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{2}, Rack: "a"}) })
 	moves("its restart", false, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{3}, Rack: "a"}) })
 	moves("its other rack", true, func() { w.ok(&record.RegisterBroker{ID: 2, Incarnation: ID{4}, Rack: "b"}) })

@@ -67,6 +67,8 @@ type ConsumerConfig struct {
 	RegexRefreshInterval time.Duration
 	// MaxRegexes bounds the different regular expressions of a group.
 	MaxRegexes int
+	// MaxGroupBytes bounds what the members of a group say about themselves, together.
+	MaxGroupBytes int
 }
 
 // MigrationPolicy says which way a group with members may go from one protocol to the other.
@@ -142,6 +144,7 @@ func Defaults() Config {
 			Migration:            MigrationPolicy{Upgrade: true, Downgrade: true},
 			RegexRefreshInterval: 10 * time.Minute,
 			MaxRegexes:           100,
+			MaxGroupBytes:        32 << 20,
 		},
 	}
 }
@@ -174,8 +177,8 @@ func (c *ConsumerConfig) validate() error {
 		return fmt.Errorf("group.consumer.heartbeat.interval.ms must be within its bounds, values=%v,%v,%v", c.MinHeartbeatInterval, c.HeartbeatInterval, c.MaxHeartbeatInterval)
 	case c.HeartbeatInterval >= c.SessionTimeout:
 		return fmt.Errorf("group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms, values=%v,%v", c.HeartbeatInterval, c.SessionTimeout)
-	case c.MaxSize < 1 || c.MaxRegexes < 1 || c.RegexRefreshInterval <= 0:
-		return fmt.Errorf("bounds of consumer groups must be positive: group.consumer.max.size=%d regular expressions=%d group.consumer.regex.refresh.interval.ms=%v", c.MaxSize, c.MaxRegexes, c.RegexRefreshInterval)
+	case c.MaxSize < 1 || c.MaxRegexes < 1 || c.MaxGroupBytes < 1 || c.RegexRefreshInterval <= 0:
+		return fmt.Errorf("bounds of consumer groups must be positive: group.consumer.max.size=%d regular expressions=%d bytes=%d group.consumer.regex.refresh.interval.ms=%v", c.MaxSize, c.MaxRegexes, c.MaxGroupBytes, c.RegexRefreshInterval)
 	case len(c.Assignors) == 0:
 		return fmt.Errorf("group.consumer.assignors must name one at least")
 	}

@@ -136,6 +136,9 @@ func (j *joinGroup) joinConsumer(m *machine, g *consumerGroup, now time.Time) co
 	mb.classic = &classicMember{sessionTimeout: millis(req.SessionTimeoutMillis), protocols: ps}
 	t.note("member joins by the classic protocol", "member", mb.id, "reason", j.reason())
 	t.describe(was, &mb)
+	if t.tooLarge() {
+		return j.refuse(id, kerr.GroupMaxSizeReached.Code)
+	}
 	t.assign()
 	next := t.reconcile(&mb, s.owned, true)
 	t.cancel(revokeTimer, next.id)

@@ -109,6 +109,9 @@ func (h *consumerHeartbeat) decide(m *machine, now time.Time) coordinator.Outcom
 	if text := t.tooManyRegexes(); text != "" {
 		return h.refuse(kerr.InvalidRegularExpression.Code, text)
 	}
+	if t.tooLarge() {
+		return h.refuse(kerr.GroupMaxSizeReached.Code, "The members of the group subscribe to too much.")
+	}
 	t.assign()
 	mb = t.reconcile(mb, assignmentOf(req.Topics), req.Topics != nil)
 	t.renew(mb)

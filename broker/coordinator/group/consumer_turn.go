@@ -76,6 +76,27 @@ func (t *consumerTurn) describe(was, mb *consumerMember) {
 	}
 }
 
+// tooLarge says whether members say more about themselves than a group has room for. It is
+// asked when one says something new.
+func (t *consumerTurn) tooLarge() bool {
+	if !t.own {
+		return false
+	}
+	n := 0
+	for _, m := range t.g.members {
+		n += len(m.id) + len(m.clientID) + len(deref(m.instance)) + len(deref(m.regex))
+		for _, topic := range m.topics {
+			n += len(topic)
+		}
+		if m.classic != nil {
+			for _, p := range m.classic.protocols {
+				n += len(p.name) + len(p.metadata)
+			}
+		}
+	}
+	return n > t.m.cfg.Consumer.MaxGroupBytes
+}
+
 // same says whether two members say the same about themselves.
 func (m *consumerMember) same(o *consumerMember) bool {
 	return string(m.memberRecord("").Value) == string(o.memberRecord("").Value)

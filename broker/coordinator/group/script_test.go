@@ -250,6 +250,7 @@ func (s *script) start(a args) {
 	cfg.OffsetMetadataMaxSize = int(a.num("max-metadata", 20))
 	cfg.TombstonesPerBatch = int(a.num("tombstones", 100))
 	cfg.Consumer.MaxSize = int(a.num("consumer-max-size", 100))
+	cfg.Consumer.MaxGroupBytes = int(a.num("max-group-bytes", 1<<20))
 	cfg.Consumer.MaxRegexes = int(a.num("max-regexes", 100))
 	policy, ok := ParseMigrationPolicy(a.str("migration", "bidirectional"))
 	if !ok {
