@@ -42,7 +42,7 @@
 //   - No task is active in two members, counting what members have yet to give up; no
 //     process has a task twice.
 //   - An assignment depends on its inputs only, not on the order of a map.
-//   - The tasks of all members differ by at most one where nobody has standby tasks.
+//   - The active tasks of all members differ by at most one where nobody has standby tasks.
 //
 // # What it refuses
 //
@@ -60,7 +60,8 @@
 //     negative number) is STREAMS_INVALID_TOPOLOGY, and not an unknown error.
 //   - Partitions by endpoint leave out those that a narrower topic does not have, and
 //     members whose topics are missing; Kafka fails on the latter.
-//   - Of several members that had a copy, the least loaded gets it back.
+//   - Of several members that had a copy, the least loaded gets it back, and a new task goes to
+//     whoever has least, in whichever process; Kafka compares processes only.
 //
 // # Concurrency
 //

@@ -33,9 +33,19 @@ func (w *worker) less(o *worker) bool {
 	return cmp.Or(cmp.Compare(w.count(), o.count()), strings.Compare(w.id, o.id)) < 0
 }
 
-// less compares tasks per member.
+// less compares what the members have that have least, then tasks per member: so the
+// tasks of members differ by no more than they must, and of processes with equally idle
+// members the idler one comes first.
 func (p *process) less(o *process) bool {
-	return cmp.Or(cmp.Compare(p.count*len(o.members), o.count*len(p.members)), strings.Compare(p.id, o.id)) < 0
+	return cmp.Or(cmp.Compare(p.leastLoaded().count(), o.leastLoaded().count()),
+		cmp.Compare(p.count*len(o.members), o.count*len(p.members)), strings.Compare(p.id, o.id)) < 0
+}
+
+func (p *process) leastLoaded() *worker {
+	if p.queue == nil {
+		p.queue = newLeastLoaded(p.members)
+	}
+	return p.queue[0]
 }
 
 // give hands a task to a member of the process.
@@ -46,10 +56,7 @@ func (p *process) give(w *worker, t Task, active bool) {
 
 // giveLeastLoaded hands a task to the member that has least, and returns it.
 func (p *process) giveLeastLoaded(t Task, active bool) *worker {
-	if p.queue == nil {
-		p.queue = newLeastLoaded(p.members)
-	}
-	w := p.queue[0]
+	w := p.leastLoaded()
 	p.add(w, t, active)
 	heap.Fix(&p.queue, 0)
 	return w
