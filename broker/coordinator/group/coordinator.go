@@ -161,6 +161,8 @@ func (c *Coordinator) Handle(caller Caller, req kmsg.Request, reply func(kmsg.Re
 		c.describeGroups(r, reply)
 	case *kmsg.DeleteGroupsRequest:
 		c.deleteGroups(r, reply)
+	case *kmsg.StreamsGroupDescribeRequest:
+		c.describeStreams(r, reply)
 	case *kmsg.ConsumerGroupHeartbeatRequest:
 		c.consumerHeartbeat(caller, r, reply)
 	case *kmsg.ConsumerGroupDescribeRequest:

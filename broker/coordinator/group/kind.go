@@ -33,6 +33,7 @@ func (k Kind) String() string { return kindNames[k] }
 // without one is not served, and its records are not understood.
 var newModern = [numKinds]func() modern{
 	Consumer: func() modern { return newConsumerGroup() },
+	Streams:  func() modern { return newStreamsGroup() },
 }
 
 // modern is a group that is not a classic one: its members send one kind of
@@ -57,7 +58,7 @@ type modern interface {
 
 	// checkCommit says why offsets may not be committed; 0: they may. One that is not
 	// nil is asked about each partition, too.
-	checkCommit(c commitCheck) (each func(topic [16]byte, partition int32) int16, code int16)
+	checkCommit(c commitCheck) (each func(topic resolved, partition int32) int16, code int16)
 	// checkFetch says why a member may not read offsets; 0: it may. Who reads without being
 	// a member has a nil id and a negative epoch.
 	checkFetch(member *string, epoch int32) int16

@@ -71,7 +71,7 @@ func (d *decision) result() Result {
 	if len(d.out.Records) > 0 {
 		d.g.fresh = false
 	}
-	d.out.Group = d.g
+	d.out.Group = d.g // which is the old one if nothing changed
 	return d.out
 }
 
@@ -107,11 +107,32 @@ func Heartbeat(env *Env, g *Group, client Client, req *kmsg.StreamsGroupHeartbea
 	if req.MemberEpoch < 0 {
 		return leave(env, g, req)
 	}
+	if r, ok := steady(env, g, client, req); ok {
+		return r
+	}
 	d := newDecision(env, g)
 	if err := d.heartbeat(client, req); err != nil {
 		return refused(req.Version, err)
 	}
 	return d.result()
+}
+
+// steady is the answer to nearly all heartbeats: nothing is new, so nothing is cloned,
+// and only the session is renewed. The group of the result is g itself.
+func steady(env *Env, g *Group, client Client, req *kmsg.StreamsGroupHeartbeatRequest) (Result, bool) {
+	m := g.member(req.MemberID)
+	if m == nil || req.MemberEpoch != m.Epoch || !m.reconciledTo(g.TargetEpoch) || g.Epoch > g.TargetEpoch || g.delayed ||
+		g.configured == nil || !g.configured.Ready() || g.seen != env.TopicsVersion || g.ValidatedEpoch != g.Topology.Epoch ||
+		m.TopologyEpoch < g.Topology.Epoch || m.ClientID != client.ID || m.ClientHost != client.Host ||
+		req.RackID != nil || req.RebalanceTimeoutMillis != -1 || req.Topology != nil || req.ProcessID != nil || req.ClientTags != nil || req.UserEndpoint != nil ||
+		req.ShutdownApplication || g.shutdown != "" || req.EndpointInformationEpoch != g.endpointEpoch ||
+		!slices.Equal(env.Config.assignmentConfigs(), g.LastConfigs) || checkTasks(g.configured, ownedBy(req)) != nil {
+		return Result{}, false
+	}
+	d := &decision{env: env, old: g, g: g}
+	d.timer(SessionTimer, m.ID, env.Now.Add(env.Config.SessionTimeout))
+	d.answer(req, m, m, nil)
+	return d.result(), true
 }
 
 func (d *decision) heartbeat(client Client, req *kmsg.StreamsGroupHeartbeatRequest) error {

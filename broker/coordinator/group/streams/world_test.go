@@ -3,6 +3,7 @@ package streams
 import (
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -129,7 +130,18 @@ func (w *world) heartbeat(req *kmsg.StreamsGroupHeartbeatRequest) Result {
 	if resp := Check(req); resp != nil {
 		return Result{Response: resp}
 	}
-	return w.take(Heartbeat(w.env1(), w.g, Client{"client", "/127.0.0.1"}, req))
+	client := Client{"client", "/127.0.0.1"}
+	r := Heartbeat(w.env1(), w.g, client, req)
+	if r.Group == w.g { // the short way gives what the long one does
+		d := newDecision(&w.env, w.g)
+		if err := d.heartbeat(client, req); err != nil {
+			w.t.Fatalf("the long way fails: %v", err)
+		}
+		if diff := cmp.Diff(d.result(), r, cmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.EquateEmpty()); diff != "" {
+			w.t.Fatalf("the short way differs (-long +short):\n%s", diff)
+		}
+	}
+	return w.take(r)
 }
 
 // advance lets time pass, and fires what is due.
