@@ -113,6 +113,12 @@ func (b *Broker) groupConfig() group.Config {
 	cg.MaxSize = int(min(c.ConsumerMaxSize, int32(cg.MaxSize)))
 	cg.Assignors, cg.RegexRefreshInterval = c.ConsumerAssignors, c.ConsumerRegexRefreshInterval
 	cg.Migration, _ = group.ParseMigrationPolicy(c.ConsumerMigrationPolicy)
+	sg := &g.Streams
+	sg.SessionTimeout, sg.MinSessionTimeout, sg.MaxSessionTimeout = c.StreamsSessionTimeout, c.StreamsMinSessionTimeout, c.StreamsMaxSessionTimeout
+	sg.HeartbeatInterval, sg.MinHeartbeatInterval, sg.MaxHeartbeatInterval = c.StreamsHeartbeatInterval, c.StreamsMinHeartbeatInterval, c.StreamsMaxHeartbeatInterval
+	sg.AssignmentInterval, sg.MinAssignmentInterval, sg.MaxAssignmentInterval = c.StreamsAssignmentInterval, c.StreamsMinAssignmentInterval, c.StreamsMaxAssignmentInterval
+	sg.StandbyReplicas, sg.MaxStandbyReplicas = int(c.StreamsNumStandbyReplicas), int(c.StreamsMaxStandbyReplicas)
+	sg.InitialRebalanceDelay, sg.MaxSize = c.StreamsInitialRebalanceDelay, int(min(c.StreamsMaxSize, int32(sg.MaxSize)))
 	g.OffsetMetadataMaxSize = int(c.OffsetMetadataMaxBytes)
 	g.OffsetsRetention, g.OffsetsRetentionCheckInterval = c.OffsetsRetention, c.OffsetsRetentionCheckInterval
 	return g

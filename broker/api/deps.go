@@ -114,6 +114,7 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		responseBytes: newByteBudget(responseBudget),
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
 		producerIDs:   newProducerIDs(),
+		streamsTopics: newStreamsTopics(now),
 	}
 	if a.TxnCoordinator != nil && a.Transactions == nil {
 		a.Transactions = Coordinators{a}

@@ -49,6 +49,8 @@ const (
 	keyDescribeTopicPartitions     = 75
 	keyAddRaftVoter                = 80
 	keyRemoveRaftVoter             = 81
+	keyStreamsGroupHeartbeat       = 88
+	keyStreamsGroupDescribe        = 89
 )
 
 // entry is one API key that the broker serves.
@@ -128,6 +130,8 @@ func init() {
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
+		{key: keyStreamsGroupHeartbeat, min: 0, max: 0, handle: streamsGroupHeartbeat, inline: true},
+		{key: keyStreamsGroupDescribe, min: 0, max: 0, handle: toGroups, inline: true},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {
