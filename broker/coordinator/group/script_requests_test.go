@@ -192,6 +192,9 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 		r.Groups = a.pos
 		return r
 	}
+	if req := buildStreamsRequest(t, name, a); req != nil {
+		return req
+	}
 	if req := buildConsumerRequest(t, name, a, topics); req != nil {
 		version(req, 1)
 		return req
@@ -290,6 +293,8 @@ func describeResponse(resp kmsg.Response) string {
 		for _, g := range r.Groups {
 			add("%s:%s", g.Group, errorName(g.ErrorCode))
 		}
+	case *kmsg.StreamsGroupHeartbeatResponse, *kmsg.StreamsGroupDescribeResponse:
+		describeStreamsResponse(resp, add)
 	default:
 		describeConsumerResponse(resp, add)
 	}

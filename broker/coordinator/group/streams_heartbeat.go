@@ -26,7 +26,11 @@ type streamsAnswer struct {
 // answer which internal topics of the application are missing. To make them is the
 // caller's: that waits for the whole cluster, which no group can.
 func (c *Coordinator) StreamsHeartbeat(caller Caller, req *kmsg.StreamsGroupHeartbeatRequest, reply func(*kmsg.StreamsGroupHeartbeatResponse, []streams.InternalTopic)) {
+	c.streamsHeartbeat(caller, req, reply)
 	c.metrics.requests.WithLabelValues(kmsg.NameForKey(req.Key())).Inc()
+}
+
+func (c *Coordinator) streamsHeartbeat(caller Caller, req *kmsg.StreamsGroupHeartbeatRequest, reply func(*kmsg.StreamsGroupHeartbeatResponse, []streams.InternalTopic)) {
 	if resp := streams.Check(req); resp != nil {
 		reply(resp, nil)
 		return
