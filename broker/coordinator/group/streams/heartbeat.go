@@ -78,7 +78,7 @@ func (d *decision) result() Result {
 // Refused is the response to a request that is not granted.
 func Refused(version, code int16, message string) *kmsg.StreamsGroupHeartbeatResponse {
 	r := kmsg.NewPtrStreamsGroupHeartbeatResponse()
-	r.Version, r.ErrorCode = version, code
+	r.Version, r.ErrorCode, r.Status = version, code, []kmsg.StreamsGroupHeartbeatResponseStatus{}
 	if message != "" {
 		r.ErrorMessage = &message
 	}
@@ -383,7 +383,6 @@ func (d *decision) answer(req *kmsg.StreamsGroupHeartbeatRequest, before, after 
 		statuses = append(statuses, status{statusShutdownApplication, fmt.Sprintf(
 			"Streams group member %s encountered a fatal error and requested a shutdown for the entire application.", d.g.shutdown)})
 	}
-	r.Status = []kmsg.StreamsGroupHeartbeatResponseStatus{}
 	for _, s := range statuses {
 		rs := kmsg.NewStreamsGroupHeartbeatResponseStatus()
 		rs.StatusCode, rs.StatusDetail = s.code, s.detail

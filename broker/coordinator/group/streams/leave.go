@@ -19,7 +19,7 @@ func leave(env *Env, g *Group, req *kmsg.StreamsGroupHeartbeatRequest) Result {
 	}
 	d.fence(req.MemberID)
 	r := Refused(req.Version, 0, "")
-	r.MemberID, r.MemberEpoch, r.Status = req.MemberID, req.MemberEpoch, []kmsg.StreamsGroupHeartbeatResponseStatus{}
+	r.MemberID, r.MemberEpoch = req.MemberID, req.MemberEpoch
 	d.out.Response = r
 	return d.result()
 }
