@@ -14,6 +14,9 @@ func Check(req *kmsg.StreamsGroupHeartbeatRequest) *kmsg.StreamsGroupHeartbeatRe
 	return nil
 }
 
+// maxID bounds ids that clients choose: they must fit the int16 lengths of record keys.
+const maxID = 32000
+
 func check(req *kmsg.StreamsGroupHeartbeatRequest) error {
 	invalid := func(message string) error { return refuse(kerr.InvalidRequest, "%s", message) }
 	switch {
@@ -38,6 +41,8 @@ func check(req *kmsg.StreamsGroupHeartbeatRequest) error {
 		return invalid("MemberId can't be empty.")
 	case req.Group == "":
 		return invalid("GroupId can't be empty.")
+	case max(len(req.Group), len(req.MemberID)) > maxID:
+		return refuse(kerr.InvalidRequest, "GroupId and MemberId must not have more than %d bytes.", maxID)
 	case req.RackID != nil && *req.RackID == "":
 		return invalid("RackId can't be empty.")
 	}

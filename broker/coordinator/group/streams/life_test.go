@@ -2,6 +2,7 @@ package streams
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -331,6 +332,7 @@ func TestCheck(t *testing.T) {
 		"static":         {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.InstanceID = ptr("i") }, kerr.InvalidRequest},
 		"task offsets":   {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskOffsets = []kmsg.TaskOffset{} }, kerr.InvalidRequest},
 		"no member":      {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberID = "" }, kerr.InvalidRequest},
+		"long member":    {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberID = strings.Repeat("m", 32001) }, kerr.InvalidRequest},
 		"no group":       {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Group = "" }, kerr.InvalidRequest},
 		"no timeout":     {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 }, kerr.InvalidRequest},
 		"no topology":    {func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology = nil }, kerr.InvalidRequest},
