@@ -1,6 +1,7 @@
 package group
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
@@ -41,7 +42,11 @@ func (c *Coordinator) streamsHeartbeat(caller Caller, req *kmsg.StreamsGroupHear
 		reply(a.resp, a.create)
 	})
 	c.submit(req.Group, coordinator.Exclusive, h, h.call, func(err error) any {
-		return streamsAnswer{resp: streams.Refused(req.Version, errorCode(err), "")}
+		text := ""
+		if errors.Is(err, coordinator.ErrTooLarge) {
+			text = "The group is too large."
+		}
+		return streamsAnswer{resp: streams.Refused(req.Version, errorCode(err), text)}
 	})
 }
 

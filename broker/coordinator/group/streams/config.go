@@ -24,16 +24,22 @@ type Limits struct {
 	MemberBytes int
 	// TopologyBytes bounds the record of a topology.
 	TopologyBytes int
+	// GroupBytes bounds what the ids of a group and of all its members take in the records
+	// of one assignment.
+	GroupBytes int
 	// Tasks bounds the tasks of a topology.
 	Tasks int
 }
+
+// memberRecordBytes is what the record of a member's target takes beside ids and tasks.
+const memberRecordBytes = 70
 
 // DefaultConfig is that of Kafka, and limits that no application known to us comes near.
 func DefaultConfig() Config {
 	return Config{
 		SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second,
 		InitialRebalanceDelay: 3 * time.Second, AssignmentInterval: time.Second, MaxSize: 10_000,
-		Limits: Limits{MemberBytes: 64 << 10, TopologyBytes: 512 << 10, Tasks: 20_000},
+		Limits: Limits{MemberBytes: 64 << 10, TopologyBytes: 512 << 10, GroupBytes: 512 << 10, Tasks: 10_000},
 	}
 }
 

@@ -145,6 +145,8 @@ func (d *decision) heartbeat(client Client, req *kmsg.StreamsGroupHeartbeatReque
 		return refuse(kerr.UnknownMemberID, "Member %s is not a member of group %s.", req.MemberID, d.env.GroupID)
 	case d.old.Size() >= d.env.Config.MaxSize:
 		return refuse(kerr.GroupMaxSizeReached, "The streams group has reached its maximum capacity of %d members.", d.env.Config.MaxSize)
+	case d.idBytes(req.MemberID) > d.env.Config.Limits.GroupBytes:
+		return refuse(kerr.GroupMaxSizeReached, "The ids of the streams group's %d members have reached their maximum of %d bytes.", d.old.Size(), d.env.Config.Limits.GroupBytes)
 	default:
 		member = newMember(req.MemberID)
 	}
@@ -199,6 +201,16 @@ func (d *decision) heartbeat(client Client, req *kmsg.StreamsGroupHeartbeatReque
 	}
 	d.answer(req, member, updated, statuses)
 	return nil
+}
+
+// idBytes is what ids take in the records of an assignment with one more member: one that
+// does not fit in a batch could never be made.
+func (d *decision) idBytes(joining string) int {
+	n := len(joining) + (d.old.Size()+1)*(len(d.env.GroupID)+memberRecordBytes)
+	for _, m := range d.old.members {
+		n += len(m.ID)
+	}
+	return n
 }
 
 // update takes in what the member says about itself, and writes it down if that is news.

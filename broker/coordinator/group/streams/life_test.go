@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -320,6 +321,8 @@ func TestLimits(t *testing.T) {
 	w.env.Config.MaxSize = 1
 	w.settle(a)
 	wantCode(t, w.beat(b), kerr.GroupMaxSizeReached)
+	w.env.Config.MaxSize, w.env.Config.Limits.GroupBytes = 2, 100
+	wantCode(t, w.beat(b), kerr.GroupMaxSizeReached)
 	a.epoch, a.owned = 0, Tasks{}
 	w.settle(a)
 }
@@ -429,5 +432,32 @@ func TestDescribe(t *testing.T) {
 	}
 	if m := d.Members[0]; m.MemberID != "a" || m.MemberEpoch != a.epoch || m.ProcessID != "p1" || len(m.Assignment.ActiveTasks) != 2 || len(m.TargetAssignment.ActiveTasks) != 2 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestLargestAssignment: what the limits let in fits in a batch of records.
+func TestLargestAssignment(t *testing.T) {
+	limits := DefaultConfig().Limits
+	g, d := New(), 0
+	configured := &Configured{Subtopologies: []ConfiguredSubtopology{{ID: "0", Tasks: int32(limits.Tasks), Changelogs: []InternalTopic{{Name: "log"}}}}}
+	for i := 0; ; i++ {
+		m := newMember(fmt.Sprintf("member-%022d", i))
+		m.Process = fmt.Sprintf("process-%d", i%3)
+		env := &Env{GroupID: "application", Config: DefaultConfig()}
+		if newDecision(env, g).idBytes(m.ID) > limits.GroupBytes {
+			break
+		}
+		g.put(m)
+		d++
+	}
+	g.configured, g.Epoch = configured, 2
+	dec := newDecision(&Env{GroupID: "application", Config: DefaultConfig()}, g)
+	dec.assign([]KeyValue{{"num.standby.replicas", "2"}})
+	bytes := 0
+	for _, r := range dec.out.Records {
+		bytes += len(r.Key) + len(r.Value) + 12
+	}
+	if bytes > 1<<20-2<<10 {
+		t.Errorf("%d members with %d tasks and two copies of each have records of %d bytes", d, limits.Tasks, bytes)
 	}
 }
