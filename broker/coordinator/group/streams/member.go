@@ -26,9 +26,6 @@ const (
 	UnreleasedTasks MemberState = 3 // waits for tasks that others have not yet given up
 )
 
-// leftEpoch is the epoch of a member that leaves, and of one whose assignment is gone.
-const leftEpoch = -1
-
 // Member is one member, a thread of the application. One that is part of an installed group
 // never changes.
 type Member struct {
