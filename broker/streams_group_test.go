@@ -88,6 +88,39 @@ func TestStreamsGroupTopics(t *testing.T) {
 	}
 }
 
+// TestStreamsVersion: the feature streams.version can be switched off.
+func TestStreamsVersion(t *testing.T) {
+	n := newNode(t, nil)
+	c := n.dial()
+	n.await("streams.version", func() bool { return finalized(c)["streams.version"] == 1 })
+	update := kmsg.NewPtrUpdateFeaturesRequest()
+	f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	update.Version, f.Feature, f.MaxVersionLevel, f.UpgradeType = 1, "streams.version", 0, 2
+	update.FeatureUpdates = append(update.FeatureUpdates, f)
+	if r := do[*kmsg.UpdateFeaturesResponse](c, update); r.ErrorCode != 0 || len(r.Results) > 0 && r.Results[0].ErrorCode != 0 {
+		t.Fatalf("update: %+v", r)
+	}
+	if r := do[*kmsg.StreamsGroupHeartbeatResponse](c, streamsJoin("g", "m", 0)); name(r.ErrorCode) != "UNSUPPORTED_VERSION" {
+		t.Errorf("heartbeat: %s", name(r.ErrorCode))
+	}
+	req := kmsg.NewPtrStreamsGroupDescribeRequest()
+	req.Groups = []string{"g"}
+	if r := do[*kmsg.StreamsGroupDescribeResponse](c, req); name(r.Groups[0].ErrorCode) != "UNSUPPORTED_VERSION" {
+		t.Errorf("describe: %s", name(r.Groups[0].ErrorCode))
+	}
+}
+
+// finalized are the levels of features that ApiVersions tells.
+func finalized(c *conn) map[string]int16 {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = 4, "test", "1"
+	out := make(map[string]int16)
+	for _, f := range do[*kmsg.ApiVersionsResponse](c, req).FinalizedFeatures {
+		out[f.Name] = f.MaxVersionLevel
+	}
+	return out
+}
+
 func describeTopic(topic, key string) *kmsg.DescribeConfigsRequest {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	r := kmsg.NewDescribeConfigsRequestResource()

@@ -10,12 +10,16 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
+	"github.com/tidelinehq/tideline/metadata/controller"
 )
 
 // streamsGroupHeartbeat answers StreamsGroupHeartbeat. Internal topics that the group misses
 // are made once it has been answered; its members find them with a later heartbeat.
 func streamsGroupHeartbeat(c *Call) kmsg.Response {
 	req := c.Request.(*kmsg.StreamsGroupHeartbeatRequest)
+	if !c.API.streamsGroups() {
+		return streams.Refused(req.Version, kerr.UnsupportedVersion.Code, "")
+	}
 	if text := checkTopologyNames(req.Topology); text != "" {
 		return streams.Refused(req.Version, kerr.StreamsInvalidTopology.Code, text)
 	}
@@ -28,6 +32,13 @@ func streamsGroupHeartbeat(c *Call) kmsg.Response {
 		c.Reply(resp)
 	})
 	return nil
+}
+
+// streamsGroups says whether the cluster has streams groups (streams.version). Before it has finalized
+// any feature, which a new one does as soon as it runs, it has.
+func (a *API) streamsGroups() bool {
+	image := a.Metadata.Image()
+	return image.FeatureLevel(controller.StreamsVersion) > 0 || image.FeatureLevel(controller.VersionFeature) == 0
 }
 
 // checkTopologyNames says what is wrong with the topics of a topology; "": nothing. The group

@@ -131,7 +131,7 @@ func init() {
 		{key: keyAddRaftVoter, min: 0, max: 1, handle: addRaftVoter},
 		{key: keyRemoveRaftVoter, min: 0, max: 0, handle: removeRaftVoter},
 		{key: keyStreamsGroupHeartbeat, min: 0, max: 0, handle: streamsGroupHeartbeat, inline: true},
-		{key: keyStreamsGroupDescribe, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyStreamsGroupDescribe, min: 0, max: 0, handle: streamsGroupDescribe, inline: true},
 	}
 	for i := range table {
 		if e := &table[i]; e.handle != nil && kmsg.RequestForKey(e.key) == nil {
