@@ -125,6 +125,12 @@ func (b *Broker) groupConfig() group.Config {
 	cg.MaxSize = int(min(c.ConsumerMaxSize, int32(cg.MaxSize)))
 	cg.Assignors, cg.RegexRefreshInterval = c.ConsumerAssignors, c.ConsumerRegexRefreshInterval
 	cg.Migration, _ = group.ParseMigrationPolicy(c.ConsumerMigrationPolicy)
+	st := &g.Streams
+	st.SessionTimeout, st.MinSessionTimeout, st.MaxSessionTimeout = c.StreamsSessionTimeout, c.StreamsMinSessionTimeout, c.StreamsMaxSessionTimeout
+	st.HeartbeatInterval, st.MinHeartbeatInterval, st.MaxHeartbeatInterval = c.StreamsHeartbeatInterval, c.StreamsMinHeartbeatInterval, c.StreamsMaxHeartbeatInterval
+	st.AssignmentInterval, st.MinAssignmentInterval, st.MaxAssignmentInterval = c.StreamsAssignmentInterval, c.StreamsMinAssignmentInterval, c.StreamsMaxAssignmentInterval
+	st.StandbyReplicas, st.MaxStandbyReplicas = int(c.StreamsNumStandbyReplicas), int(c.StreamsMaxStandbyReplicas)
+	st.InitialRebalanceDelay, st.MaxSize = c.StreamsInitialRebalanceDelay, int(min(c.StreamsMaxSize, int32(st.MaxSize)))
 	g.OffsetMetadataMaxSize = int(c.OffsetMetadataMaxBytes)
 	g.OffsetsRetention, g.OffsetsRetentionCheckInterval = c.OffsetsRetention, c.OffsetsRetentionCheckInterval
 	return g

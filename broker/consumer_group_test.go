@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,9 @@ func TestGroupConfigs(t *testing.T) {
 		got := ""
 		for _, r := range do[*kmsg.DescribeConfigsResponse](c, req).Resources {
 			for _, e := range r.Configs {
+				if !strings.HasPrefix(e.Name, "consumer.") {
+					continue // those of other kinds of groups
+				}
 				got += fmt.Sprintf("%s %s=%s from %d\n", r.ResourceName, e.Name, *e.Value, e.Source)
 			}
 		}

@@ -115,6 +115,18 @@ func example(req kmsg.Request, id [16]byte) {
 		r.SubscribedTopicNames, r.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 	case *kmsg.ConsumerGroupDescribeRequest:
 		r.Groups = []string{"consumer", "nix"}
+	case *kmsg.StreamsGroupHeartbeatRequest:
+		r.Group, r.MemberID, r.RebalanceTimeoutMillis = "streams", "m", 60_000
+		s := kmsg.NewStreamsGroupHeartbeatRequestTopologySubtopology()
+		s.SubtopologyID, s.SourceTopics = "0", []string{topic}
+		top := kmsg.NewStreamsGroupHeartbeatRequestTopology()
+		top.Subtopologies = append(top.Subtopologies, s)
+		r.Topology, r.ProcessID = &top, &r.MemberID
+		e := kmsg.NewStreamsGroupHeartbeatRequestUserEndpoint()
+		r.UserEndpoint = &e
+		r.ActiveTasks, r.StandbyTasks, r.WarmupTasks = []kmsg.TaskIDs{}, []kmsg.TaskIDs{}, []kmsg.TaskIDs{}
+	case *kmsg.StreamsGroupDescribeRequest:
+		r.Groups = []string{"streams", "nix"}
 	case *kmsg.ApiVersionsRequest:
 		r.ClientSoftwareName, r.ClientSoftwareVersion = "test", "1"
 	case *kmsg.CreateTopicsRequest:

@@ -64,6 +64,7 @@ type API struct {
 	cancel        context.CancelFunc
 	responseBytes *byteBudget
 	producerIDs   producerIDs
+	streamsTopics *streamsTopics
 	metrics       *metrics
 	refusals      logLimit
 	now           func() time.Time
@@ -223,5 +224,6 @@ func hostOf(addr net.Addr) string {
 // Close ends what waits. It is called after the server stopped taking requests.
 func (a *API) Close() {
 	a.cancel()
+	a.streamsTopics.close()
 	a.running.Wait()
 }

@@ -120,6 +120,7 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		fetchSessions: newFetchSessions(int(d.Config.FetchSessionSlots), now),
 		shareSessions: newShareSessions(int(d.Config.GroupShareMaxShareSessions)),
 		producerIDs:   newProducerIDs(),
+		streamsTopics: newStreamsTopics(now),
 	}
 	if a.TxnCoordinator != nil && a.Transactions == nil {
 		a.Transactions = Coordinators{a}

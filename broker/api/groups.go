@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
 )
 
 // Groups answers the requests of consumer groups. It is implemented by
@@ -15,6 +16,9 @@ type Groups interface {
 	// CommitTransactional answers TxnOffsetCommit likewise. Guard is the partition's, for the
 	// batch of offsets.
 	CommitTransactional(req *kmsg.TxnOffsetCommitRequest, guard uint64, reply func(kmsg.Response))
+	// StreamsHeartbeat answers a member of a streams group likewise, and says which internal
+	// topics are missing.
+	StreamsHeartbeat(caller group.Caller, req *kmsg.StreamsGroupHeartbeatRequest, reply func(*kmsg.StreamsGroupHeartbeatResponse, []streams.InternalTopic))
 }
 
 // toGroups hands a request to the group coordinator, which replies later.

@@ -58,6 +58,8 @@ const (
 	keyWriteShareGroupState        = 85
 	keyDeleteShareGroupState       = 86
 	keyReadShareGroupStateSummary  = 87
+	keyStreamsGroupHeartbeat       = 88
+	keyStreamsGroupDescribe        = 89
 	keyDescribeShareGroupOffsets   = 90
 	keyAlterShareGroupOffsets      = 91
 	keyDeleteShareGroupOffsets     = 92
@@ -149,6 +151,8 @@ func init() {
 		{key: keyWriteShareGroupState, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
 		{key: keyDeleteShareGroupState, min: 0, max: 0, handle: toShareState, inline: true, peers: true},
 		{key: keyReadShareGroupStateSummary, min: 0, max: 1, handle: toShareState, inline: true, peers: true},
+		{key: keyStreamsGroupHeartbeat, min: 0, max: 0, handle: streamsGroupHeartbeat, inline: true},
+		{key: keyStreamsGroupDescribe, min: 0, max: 0, handle: streamsGroupDescribe, inline: true},
 		{key: keyDescribeShareGroupOffsets, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyAlterShareGroupOffsets, min: 0, max: 0, handle: toGroups, inline: true},
 		{key: keyDeleteShareGroupOffsets, min: 0, max: 0, handle: toGroups, inline: true},

@@ -80,6 +80,19 @@ type Config struct {
 	ConsumerAssignors             []string      `key:"group.consumer.assignors"`
 	ConsumerMigrationPolicy       string        `key:"group.consumer.migration.policy"`
 	ConsumerRegexRefreshInterval  time.Duration `key:"group.consumer.regex.refresh.interval.ms"`
+	StreamsSessionTimeout         time.Duration `key:"group.streams.session.timeout.ms"`
+	StreamsMinSessionTimeout      time.Duration `key:"group.streams.min.session.timeout.ms"`
+	StreamsMaxSessionTimeout      time.Duration `key:"group.streams.max.session.timeout.ms"`
+	StreamsHeartbeatInterval      time.Duration `key:"group.streams.heartbeat.interval.ms"`
+	StreamsMinHeartbeatInterval   time.Duration `key:"group.streams.min.heartbeat.interval.ms"`
+	StreamsMaxHeartbeatInterval   time.Duration `key:"group.streams.max.heartbeat.interval.ms"`
+	StreamsMaxSize                int32         `key:"group.streams.max.size"`
+	StreamsNumStandbyReplicas     int32         `key:"group.streams.num.standby.replicas"`
+	StreamsMaxStandbyReplicas     int32         `key:"group.streams.max.standby.replicas"`
+	StreamsInitialRebalanceDelay  time.Duration `key:"group.streams.initial.rebalance.delay.ms"`
+	StreamsAssignmentInterval     time.Duration `key:"group.streams.assignment.interval.ms"`
+	StreamsMinAssignmentInterval  time.Duration `key:"group.streams.min.assignment.interval.ms"`
+	StreamsMaxAssignmentInterval  time.Duration `key:"group.streams.max.assignment.interval.ms"`
 
 	GroupShareDeliveryCountLimit    int32         `key:"group.share.delivery.count.limit"`
 	GroupShareMaxRecordLocks        int32         `key:"group.share.partition.max.record.locks"`

@@ -51,6 +51,21 @@ func (c *Config) finish() Errors {
 	if c.GroupShareRecordLockDuration < c.GroupShareMinRecordLockDuration || c.GroupShareRecordLockDuration > c.GroupShareMaxRecordLockDuration {
 		refuse("group.share.record.lock.duration.ms", "it must lie between group.share.min.record.lock.duration.ms and group.share.max.record.lock.duration.ms")
 	}
+	if t := c.StreamsSessionTimeout; t < c.StreamsMinSessionTimeout || t > c.StreamsMaxSessionTimeout {
+		refuse("group.streams.session.timeout.ms", "it must not be below group.streams.min.session.timeout.ms or above group.streams.max.session.timeout.ms")
+	}
+	if t := c.StreamsHeartbeatInterval; t < c.StreamsMinHeartbeatInterval || t > c.StreamsMaxHeartbeatInterval {
+		refuse("group.streams.heartbeat.interval.ms", "it must not be below group.streams.min.heartbeat.interval.ms or above group.streams.max.heartbeat.interval.ms")
+	}
+	if c.StreamsHeartbeatInterval >= c.StreamsSessionTimeout {
+		refuse("group.streams.heartbeat.interval.ms", "it must be less than group.streams.session.timeout.ms")
+	}
+	if t := c.StreamsAssignmentInterval; t < c.StreamsMinAssignmentInterval || t > c.StreamsMaxAssignmentInterval {
+		refuse("group.streams.assignment.interval.ms", "it must not be below group.streams.min.assignment.interval.ms or above group.streams.max.assignment.interval.ms")
+	}
+	if c.StreamsNumStandbyReplicas > c.StreamsMaxStandbyReplicas {
+		refuse("group.streams.num.standby.replicas", "it must not be above group.streams.max.standby.replicas")
+	}
 	if c.WALFileBytes > c.WALMaxBytes/4 {
 		refuse("wal.file.bytes", fmt.Sprintf("it must not exceed a quarter of wal.max.bytes=%d", c.WALMaxBytes))
 	}

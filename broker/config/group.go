@@ -67,9 +67,11 @@ func (c *Config) ValidateGroup(overrides map[string]string) error {
 		_, text := c.groupChain(byGroupKey[key], overrides)
 		return parseLong(text)
 	}
-	const heartbeat, session = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"
-	if h, s := of(heartbeat), of(session); h >= s {
-		faults = append(faults, &Error{Key: heartbeat, Value: fmt.Sprint(h), Allowed: fmt.Sprintf("it must be less than %s=%d", session, s)})
+	for _, kind := range []string{"consumer", "streams"} {
+		heartbeat, session := kind+".heartbeat.interval.ms", kind+".session.timeout.ms"
+		if h, s := of(heartbeat), of(session); h >= s {
+			faults = append(faults, &Error{Key: heartbeat, Value: fmt.Sprint(h), Allowed: fmt.Sprintf("it must be less than %s=%d", session, s)})
+		}
 	}
 	return faults.orNil()
 }

@@ -513,6 +513,50 @@ var schemas = []schema{
 			),
 		),
 	}},
+	{key: 88, min: 0, max: 0, fields: []field{ // StreamsGroupHeartbeat
+		chars("group_id"),
+		chars("member_id"),
+		i32("member_epoch"),
+		i32("endpoint_information_epoch"),
+		chars("instance_id").null(0),
+		chars("rack_id").null(0),
+		i32("rebalance_timeout_ms"),
+		structure("topology",
+			i32("epoch"),
+			arrayOf("subtopologies",
+				chars("subtopology_id"),
+				listOf(chars("source_topics")),
+				listOf(chars("source_topic_regex")),
+				arrayOf("state_changelog_topics", topicInfo...),
+				listOf(chars("repartition_sink_topics")),
+				arrayOf("repartition_source_topics", topicInfo...),
+				arrayOf("copartition_groups",
+					listOf(i16("source_topics")),
+					listOf(i16("source_topic_regex")),
+					listOf(i16("repartition_source_topics")),
+				),
+			),
+		).null(0),
+		arrayOf("active_tasks", taskIDs...).null(0),
+		arrayOf("standby_tasks", taskIDs...).null(0),
+		arrayOf("warmup_tasks", taskIDs...).null(0),
+		chars("process_id").null(0),
+		structure("user_endpoint",
+			chars("host"),
+			i16("port"),
+		).null(0),
+		arrayOf("client_tags",
+			chars("key"),
+			chars("value"),
+		).null(0),
+		arrayOf("task_offsets", taskOffset...).null(0),
+		arrayOf("task_end_offsets", taskOffset...).null(0),
+		boolean("shutdown_application"),
+	}},
+	{key: 89, min: 0, max: 0, fields: []field{ // StreamsGroupDescribe
+		listOf(chars("group_ids")),
+		boolean("include_authorized_operations"),
+	}},
 	{key: 90, min: 0, max: 1, fields: []field{ // DescribeShareGroupOffsets
 		arrayOf("groups",
 			chars("group_id"),
@@ -539,3 +583,25 @@ var schemas = []schema{
 		),
 	}},
 }
+
+// What StreamsGroupHeartbeat has more than once.
+var (
+	topicInfo = []field{
+		chars("name"),
+		i32("partitions"),
+		i16("replication_factor"),
+		arrayOf("topic_configs",
+			chars("key"),
+			chars("value"),
+		),
+	}
+	taskIDs = []field{
+		chars("subtopology_id"),
+		listOf(i32("partitions")),
+	}
+	taskOffset = []field{
+		chars("subtopology_id"),
+		i32("partition"),
+		i64("offset"),
+	}
+)

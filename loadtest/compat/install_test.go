@@ -143,11 +143,18 @@ func jars(t testing.TB) string {
 	return i.dir
 }
 
-// classes is the directory of the compiled Java worker.
+// classes is the directory of the compiled Java programs.
 func classes(t testing.TB) string {
-	lib, source, pom := jars(t), absolute(t, "clients/java/Worker.java"), absolute(t, "pom.xml")
-	return installed.classes.get(t, "java", []string{read(t, pom), read(t, source)}, func(ctx context.Context, dir string) error {
-		return run(ctx, dir, "javac", "-nowarn", "-cp", filepath.Join(lib, "*"), "-d", dir, source)
+	lib, pins := jars(t), []string{read(t, absolute(t, "pom.xml"))}
+	sources, err := filepath.Glob(absolute(t, "clients/java") + "/*.java")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		pins = append(pins, read(t, source))
+	}
+	return installed.classes.get(t, "java", pins, func(ctx context.Context, dir string) error {
+		return run(ctx, dir, append([]string{"javac", "-nowarn", "-cp", filepath.Join(lib, "*"), "-d", dir}, sources...)...)
 	})
 }
 

@@ -24,6 +24,9 @@ const (
 // with each transaction (KIP-890).
 const TransactionVersion = "transaction.version"
 
+// StreamsVersion is Kafka's feature for streams groups (KIP-1071), which are there from level 1 on.
+const StreamsVersion = "streams.version"
+
 // features are those that this release knows, with the levels that a new cluster begins with: as
 // high as all its brokers know. Kafka's features have level 0, which is to be without.
 var features = []struct {
@@ -32,6 +35,7 @@ var features = []struct {
 }{
 	{record.FeatureRange{Name: VersionFeature, Min: OldestVersion, Max: NewestVersion}, NewestVersion},
 	{record.FeatureRange{Name: TransactionVersion, Min: 0, Max: 2}, 2},
+	{record.FeatureRange{Name: StreamsVersion, Min: 0, Max: 1}, 1},
 }
 
 // SupportedFeatures are what this release registers with.

@@ -43,6 +43,8 @@ type Config struct {
 	Consumer ConsumerConfig
 	// Share groups.
 	Share ShareConfig
+	// Streams is about streams groups.
+	Streams StreamsConfig
 	// Override is a setting of one group, by Kafka's key, in place of the broker's; nil: there are none.
 	Override func(group, key string) (value string, ok bool)
 	// TombstonesPerBatch bounds the records of one step of a deletion; the rest follows.
@@ -184,6 +186,7 @@ func Defaults() Config {
 			MaxRegexes:           100,
 			MaxGroupBytes:        32 << 20,
 		},
+		Streams: streamsDefaults(),
 	}
 }
 

@@ -224,7 +224,7 @@ func (g *consumerGroup) subscribesTo(topic string) bool {
 
 // checkCommit implements modern. A member may commit what it had at the epoch that it
 // names, even if its epoch has moved on since (KIP-1251).
-func (g *consumerGroup) checkCommit(c commitCheck) (func([16]byte, int32) int16, int16) {
+func (g *consumerGroup) checkCommit(c commitCheck) (func(resolved, int32) int16, int16) {
 	if c.epoch < 0 && (len(g.members) == 0 || c.txn && c.member == "" && c.instance == nil) {
 		return nil, 0 // an administrator, or a producer that does not say for whom
 	}
@@ -241,8 +241,8 @@ func (g *consumerGroup) checkCommit(c commitCheck) (func([16]byte, int32) int16,
 	case c.epoch > mb.epoch || c.epoch < 0:
 		return nil, stale
 	}
-	return func(topic [16]byte, partition int32) int16 {
-		if mb.owned.has(topic, partition) && mb.since.of(mb.owned, topic, partition) <= c.epoch {
+	return func(topic resolved, partition int32) int16 {
+		if mb.owned.has(topic.id, partition) && mb.since.of(mb.owned, topic.id, partition) <= c.epoch {
 			return 0
 		}
 		return stale

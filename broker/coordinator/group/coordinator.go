@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -176,6 +177,10 @@ func (c *Coordinator) Handle(caller Caller, req kmsg.Request, reply func(kmsg.Re
 		c.describeGroups(r, reply)
 	case *kmsg.DeleteGroupsRequest:
 		c.deleteGroups(r, reply)
+	case *kmsg.StreamsGroupHeartbeatRequest:
+		c.streamsHeartbeat(caller, r, func(resp *kmsg.StreamsGroupHeartbeatResponse, _ []streams.InternalTopic) { reply(resp) })
+	case *kmsg.StreamsGroupDescribeRequest:
+		c.describeStreams(r, reply)
 	case *kmsg.ConsumerGroupHeartbeatRequest:
 		c.consumerHeartbeat(caller, r, reply)
 	case *kmsg.ConsumerGroupDescribeRequest:

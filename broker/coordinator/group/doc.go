@@ -1,7 +1,8 @@
 // Package group coordinates groups of every kind, and keeps their committed offsets: the
 // classic protocol (JoinGroup 0-9, SyncGroup 0-5, Heartbeat 0-4, LeaveGroup 0-5,
 // DescribeGroups 0-6), the consumer protocol (ConsumerGroupHeartbeat 0-1,
-// ConsumerGroupDescribe 0-1), and for all kinds OffsetCommit 2-10, OffsetFetch 1-10, TxnOffsetCommit 0-5,
+// ConsumerGroupDescribe 0-1), the streams protocol (StreamsGroupHeartbeat 0,
+// StreamsGroupDescribe 0), and for all kinds OffsetCommit 2-10, OffsetFetch 1-10, TxnOffsetCommit 0-5,
 // OffsetDelete 0, ListGroups 0-5, DeleteGroups 0-2. Requests and responses are kmsg's;
 // error codes are Kafka's.
 //
@@ -12,10 +13,11 @@
 //	machine       the groups of one partition of __consumer_offsets; decides, purely
 //	group         a membership or a modern, never changed but replaced, and offsets by partition
 //	membership    who is in a classic group
-//	modern        a group of another kind: consumerGroup
+//	modern        a group of another kind: consumerGroup, streamsGroup
 //	draft         a decision about a membership: a clone, answers, timers, records
 //	consumerTurn  the same about a consumer group
 //	assignor      (package) who should have what
+//	streams       (package) all decisions about streams groups
 //
 // The runtime is package coordinator's: a decision with records is applied and
 // answered when they are committed, and a refused one leaves no trace. So a leader's
@@ -44,7 +46,8 @@
 // interface modern: lists, descriptions, deletion, expiry, who may commit and read offsets,
 // replay, timers. A kind brings an implementation of it, the keys of its records (keyForms,
 // newModern), and bodies for its requests. A group without members gives its id up to
-// whichever kind is joined next, in the batch of the one who joins.
+// whichever kind is joined next, in the batch of the one who joins; a streams group takes it
+// from a classic one only.
 //
 // # Groups of the consumer protocol
 //
@@ -120,7 +123,7 @@
 //
 // # What it refuses
 //
-// Share and streams groups. A topic that the cluster does not know, or
+// Share groups. A topic that the cluster does not know, or
 // a partition that the topic does not have, cannot be committed to: so the
 // offsets of a group are bounded by the partitions of the cluster.
 //

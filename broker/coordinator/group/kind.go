@@ -34,6 +34,7 @@ func (k Kind) String() string { return kindNames[k] }
 var newModern = [numKinds]func() modern{
 	Consumer: func() modern { return newConsumerGroup() },
 	Share:    func() modern { return newShareGroup() },
+	Streams:  func() modern { return newStreamsGroup() },
 }
 
 // modern is a group that is not a classic one: its members send one kind of
@@ -58,7 +59,7 @@ type modern interface {
 
 	// checkCommit says why offsets may not be committed; 0: they may. One that is not
 	// nil is asked about each partition, too.
-	checkCommit(c commitCheck) (each func(topic [16]byte, partition int32) int16, code int16)
+	checkCommit(c commitCheck) (each func(topic resolved, partition int32) int16, code int16)
 	// checkFetch says why a member may not read offsets; 0: it may. Who reads without being
 	// a member has a nil id and a negative epoch.
 	checkFetch(member *string, epoch int32) int16

@@ -42,6 +42,7 @@ const (
 	revokeTimer               // of a modern group: a member must have given up what it was asked to
 	rejoinTimer               // of a modern group: a member of the classic protocol must have rejoined
 	resyncTimer               // of a modern group: a member of the classic protocol must have synced
+	delayTimer                // of a modern group: its first assignment is due
 )
 
 func newMachine(cfg *Config, topics func() Image, mx *metrics, log *slog.Logger, newID func() string) *machine {
@@ -169,7 +170,7 @@ func (m *machine) Fire(key coordinator.TimerKey) (coordinator.Event, bool) {
 		ev.Body = joinTimeout{key.Key}
 	case syncTimer:
 		ev.Body = syncTimeout{key.Key}
-	case revokeTimer, rejoinTimer, resyncTimer:
+	case revokeTimer, rejoinTimer, resyncTimer, delayTimer:
 		ev.Body = modernTimeout{key}
 	default:
 		return coordinator.Event{Access: coordinator.Read, Body: sweep{}}, true

@@ -76,7 +76,7 @@ func (c *offsetCommit) respond(fn func(resolved, *kmsg.OffsetCommitRequestTopicP
 func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 	var out coordinator.Outcome
 	code, mb := c.check(m)
-	var each func([16]byte, int32) int16
+	var each func(resolved, int32) int16
 	if g := m.groups[c.req.Group]; g != nil && g.modern != nil {
 		each, code = g.modern.checkCommit(commitCheck{c.req.MemberID, c.req.InstanceID, c.req.Generation, c.req.Version, false})
 	}
@@ -102,7 +102,7 @@ func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 			return kerr.OffsetMetadataTooLarge.Code
 		}
 		if each != nil {
-			if code := each(t.id, p.Partition); code != 0 {
+			if code := each(t, p.Partition); code != 0 {
 				return code
 			}
 		}

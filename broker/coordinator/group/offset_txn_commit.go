@@ -97,7 +97,7 @@ func (c *txnOffsetCommit) decide(m *machine, now time.Time) coordinator.Outcome 
 			return kerr.OffsetMetadataTooLarge.Code
 		}
 		if each != nil {
-			if code := each(t.id, p.Partition); code != 0 {
+			if code := each(t, p.Partition); code != 0 {
 				return generationCode(code)
 			}
 		}
@@ -130,7 +130,7 @@ func generationCode(code int16) int16 {
 // check says whether the group takes the commit. A producer need not say for which member it
 // commits, and one that does is checked against the generation, also in the midst of a
 // rebalance: it read what it read as a member of it.
-func (c *txnOffsetCommit) check(m *machine) (each func([16]byte, int32) int16, code int16) {
+func (c *txnOffsetCommit) check(m *machine) (each func(resolved, int32) int16, code int16) {
 	req := c.req
 	g := m.groups[req.Group]
 	switch {

@@ -3,6 +3,8 @@ package group
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
 )
 
 // Versions of the record keys of modern groups, of which each stands for a kind of record.
@@ -43,6 +45,13 @@ var keyForms = map[int16]keyForm{
 	keyShareCurrent:       {Share, true},
 	keyShareParts:         {Share, false},
 	keyConsumerRegex:      {Consumer, true},
+
+	streams.KeyGroup:       {Streams, false},
+	streams.KeyMember:      {Streams, true},
+	streams.KeyTargetEpoch: {Streams, false},
+	streams.KeyTarget:      {Streams, true},
+	streams.KeyAssignment:  {Streams, true},
+	streams.KeyTopology:    {Streams, false},
 }
 
 // recordKey is the key of a record of a modern group.

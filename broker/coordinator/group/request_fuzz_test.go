@@ -13,7 +13,7 @@ import (
 // that has a stable group, lets time pass and a failover happen, and checks that
 // each is answered once and that the invariants hold.
 func FuzzRequest(f *testing.F) {
-	for _, name := range []string{"join", "sync", "heartbeat", "leave", "commit", "fetch", "list", "describe", "delete", "beat", "describe-consumer"} {
+	for _, name := range []string{"join", "sync", "heartbeat", "leave", "commit", "fetch", "list", "describe", "delete", "beat", "describe-consumer", "stream", "describe-streams"} {
 		for _, line := range []string{"x", "x member=c-1", "x member=c-1 generation=1 assign=c-1:p"} {
 			a := args{line: line, kv: map[string]string{}}
 			for k, v := range map[string]string{"member": "c-1", "generation": "1"} {

@@ -195,6 +195,9 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	if req := buildShareRequest(t, name, a); req != nil {
 		return req
 	}
+	if req := buildStreamsRequest(t, name, a); req != nil {
+		return req
+	}
 	if req := buildConsumerRequest(t, name, a, topics); req != nil {
 		version(req, 1)
 		return req
@@ -293,6 +296,8 @@ func describeResponse(resp kmsg.Response) string {
 		for _, g := range r.Groups {
 			add("%s:%s", g.Group, errorName(g.ErrorCode))
 		}
+	case *kmsg.StreamsGroupHeartbeatResponse, *kmsg.StreamsGroupDescribeResponse:
+		describeStreamsResponse(resp, add)
 	default:
 		if !describeShareResponse(resp, add) {
 			describeConsumerResponse(resp, add)

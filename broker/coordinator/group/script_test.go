@@ -271,6 +271,7 @@ func (s *script) start(a args) {
 	cfg.TombstonesPerBatch = int(a.num("tombstones", 100))
 	cfg.Consumer.MaxSize = int(a.num("consumer-max-size", 100))
 	cfg.Consumer.MaxGroupBytes = int(a.num("max-group-bytes", 1<<20))
+	cfg.Streams.InitialRebalanceDelay, cfg.Streams.AssignmentInterval = a.dur("streams-delay", 0), a.dur("interval", 0)
 	cfg.Consumer.MaxRegexes = int(a.num("max-regexes", 100))
 	policy, ok := ParseMigrationPolicy(a.str("migration", "bidirectional"))
 	if !ok {
@@ -300,6 +301,8 @@ func (s *script) logged(b record.Batch) {
 			s.t.Fatal(err)
 		}
 		switch {
+		case e.kind == Streams && e.modern != nil:
+			s.printf("log %d %s", r.Offset, s.streamsRecord(*e.modern, r.Value))
 		case e.modern != nil:
 			if e.kind == Share {
 				s.printf("log %d %s", r.Offset, s.shareRecord(*e.modern, r.Value))
@@ -355,6 +358,8 @@ func (s *script) state() {
 			s.shareState(id, c)
 		} else if c, ok := g.modern.(*consumerGroup); ok {
 			s.consumerState(id, c)
+		} else if sg, ok := g.modern.(*streamsGroup); ok {
+			s.streamsState(id, sg)
 		} else {
 			s.printf("group %s %s", id, g.membership)
 		}

@@ -116,7 +116,7 @@ func (g *shareGroup) subscribesTo(topic string) bool {
 }
 
 // checkCommit implements modern: where a share group has got to is not committed.
-func (g *shareGroup) checkCommit(commitCheck) (func([16]byte, int32) int16, int16) {
+func (g *shareGroup) checkCommit(commitCheck) (func(resolved, int32) int16, int16) {
 	return nil, kerr.GroupIDNotFound.Code
 }
 

@@ -233,6 +233,10 @@ func (w *world) checkGroups() {
 			w.checkConsumerGroup(id, c)
 			continue
 		}
+		if s, ok := g.modern.(*streamsGroup); ok {
+			w.checkStreamsGroup(id, s)
+			continue
+		}
 		if (g.state == Empty) != (len(g.members) == 0) && g.state != PreparingRebalance {
 			w.t.Fatalf("group %q is %v with %d members", id, g.state, len(g.members))
 		}
