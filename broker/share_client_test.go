@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/internal/record"
 )
@@ -113,4 +114,76 @@ func TestShareConsumers(t *testing.T) {
 		t.Error(f)
 	}
 	n.await("the start offset is at the end", func() bool { return strings.Count(shareOffsets(c, "g"), "start=1000 lag=0") == 2 })
+}
+
+// alterGroup changes settings of a group.
+func (c *conn) alterGroup(group string, settings map[string]string) {
+	c.tb.Helper()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Version = 1
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
+	for k, v := range settings {
+		r.Configs = append(r.Configs, kmsg.IncrementalAlterConfigsRequestResourceConfig{Name: k, Value: &v})
+	}
+	req.Resources = append(req.Resources, r)
+	if x := do[*kmsg.IncrementalAlterConfigsResponse](c, req).Resources[0]; x.ErrorCode != 0 {
+		c.tb.Fatalf("settings of %s: %s", group, name(x.ErrorCode))
+	}
+}
+
+// TestShareIsolation: a group that reads committed records only does not see those of
+// aborted transactions, and goes past them; another sees them.
+func TestShareIsolation(t *testing.T) {
+	n := newNode(t, map[string]string{
+		"group.share.heartbeat.interval.ms": "200", "group.share.min.heartbeat.interval.ms": "200",
+		"share.coordinator.state.topic.num.partitions": "3", "offsets.topic.num.partitions": "3", "transaction.state.log.num.partitions": "3",
+	})
+	c := n.dial()
+	c.create("jobs", 1, nil)
+	c.alterGroup("all", map[string]string{"share.auto.offset.reset": "earliest"})
+	c.alterGroup("committed", map[string]string{"share.auto.offset.reset": "earliest", "share.isolation.level": "read_committed"})
+	producer, err := kgo.NewClient(kgo.SeedBrokers(n.addr), kgo.TransactionalID("x"), kgo.DefaultProduceTopic("jobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for i := range 10 {
+		if err := producer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for k := range 5 {
+			if err := producer.ProduceSync(ctx, &kgo.Record{Key: fmt.Appendf(nil, "%d-%d", i, k)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := producer.EndTransaction(ctx, kgo.TransactionEndTry(i%2 == 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for group, want := range map[string]int{"all": 50, "committed": 25} {
+		j := &shareJournal{delivered: map[string]int32{}, done: map[string]bool{}}
+		reading, stop := context.WithCancel(ctx)
+		var member sync.WaitGroup
+		member.Go(func() {
+			if err := shareConsumer(reading, n.addr, group, "jobs", j); err != nil {
+				t.Errorf("%s: %v", group, err)
+			}
+		})
+		n.await("all is done with by "+group, func() bool { return !j.left(want) })
+		n.await("nothing is left for "+group, func() bool { return strings.HasSuffix(shareOffsets(c, group), "lag=0") })
+		stop()
+		member.Wait()
+		n.await("the start offset of "+group, func() bool { return shareOffsets(c, group) == "NONE jobs/0:NONE start=60 lag=0" })
+		for key := range j.done {
+			if group == "committed" && (key[0]-'0')%2 != 0 {
+				t.Errorf("%s was aborted and is delivered", key)
+			}
+		}
+		if len(j.done) != want || len(j.faults) > 0 {
+			t.Errorf("%s: %d records, want %d: %v", group, len(j.done), want, j.faults)
+		}
+	}
 }
