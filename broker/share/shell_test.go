@@ -203,7 +203,7 @@ func TestResigned(t *testing.T) {
 		if err := <-told; !errors.Is(err, ErrNotLeader) {
 			t.Errorf("told %v", err)
 		}
-		time.Sleep(time.Minute) // in virtual time: the write gives up
+		<-time.After(time.Minute) // in virtual time: the write gives up
 		if len(told) != 0 {
 			t.Errorf("told once more: %v", <-told)
 		}
