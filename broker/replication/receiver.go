@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -92,6 +93,9 @@ type taken struct {
 	in     *inbound
 	buf    *buffer
 	weight int64
+	// users of buf: the write-ahead log, which may be done with it at once, and Replicate,
+	// which still reads it then. The last gives it back.
+	users atomic.Int32
 }
 
 var takens = sync.Pool{New: func() any { return new(taken) }}
@@ -99,15 +103,23 @@ var takens = sync.Pool{New: func() any { return new(taken) }}
 // Appended implements partition.Owner.
 func (t *taken) Appended(a *partition.Append, err error) {
 	in, end := t.in, a.End()
-	in.s.r.memory.Release(t.weight)
-	t.buf.release()
-	*t = taken{}
-	takens.Put(t)
+	t.leave()
 	if err != nil {
 		_ = in.s.conn.Close() // the log has failed, or is closing; the reader sees it
 		return
 	}
 	in.ack(end)
+}
+
+// leave ends one use of the buffer.
+func (t *taken) leave() {
+	if t.users.Add(-1) > 0 {
+		return
+	}
+	t.in.s.r.memory.Release(t.weight)
+	t.buf.release()
+	*t = taken{}
+	takens.Put(t)
 }
 
 // ack notes what is durable. It does not block.
@@ -332,6 +344,7 @@ func (s *intake) takeAppend(in io.Reader, size int, sum uint32) error {
 	}
 	t := takens.Get().(*taken)
 	t.in, t.buf, t.weight = to, buf, weight
+	t.users.Store(2)
 	held = false // what accepts it gives it back
 	for {
 		err = to.p.Replicate(&t.Append, to.epoch, a.records, a.highWatermark, t)
@@ -353,5 +366,6 @@ func (s *intake) takeAppend(in io.Reader, size int, sum uint32) error {
 		return nil
 	}
 	s.r.m.receivedBytes.Add(float64(len(a.records)))
+	t.leave()
 	return nil
 }
