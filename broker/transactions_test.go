@@ -189,19 +189,28 @@ func TestExactlyOnce(t *testing.T) {
 			committed := 0
 			for k := range 2 {
 				running.Go(func() {
-					s, err := kgo.NewGroupTransactSession(append(opts(), kgo.SeedBrokers(seeds...), kgo.TransactionalID("copy "+strconv.Itoa(k)),
-						kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.DefaultProduceTopic("out"),
-						kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(700),
-						kgo.MetadataMinAge(100*time.Millisecond))...)
-					if err != nil {
-						t.Error(err)
-						return
+					begin := func() *kgo.GroupTransactSession {
+						s, err := kgo.NewGroupTransactSession(append(opts(), kgo.SeedBrokers(seeds...), kgo.TransactionalID("copy "+strconv.Itoa(k)),
+							kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.DefaultProduceTopic("out"),
+							kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(700),
+							kgo.MetadataMinAge(100*time.Millisecond))...)
+						if err != nil {
+							panic(err) // not reachable: the options are good
+						}
+						return s
 					}
-					defer s.Close()
+					s := begin()
+					defer func() { s.Close() }()
 					for ctx.Err() == nil {
 						fs := s.PollRecords(ctx, 20)
 						n := fs.NumRecords()
-						if n == 0 || s.Begin() != nil {
+						if n == 0 {
+							continue
+						}
+						if err := s.Begin(); err != nil {
+							t.Logf("session %d begins anew: %v", k, err)
+							s.Close() // and with it what was read and not committed
+							s = begin()
 							continue
 						}
 						fs.EachRecord(func(r *kgo.Record) { s.Produce(ctx, &kgo.Record{Value: r.Value}, nil) })
