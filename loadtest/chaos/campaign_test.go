@@ -79,6 +79,7 @@ func (s *scene) begin(ctx context.Context, round int) {
 	if s.run, err = verify.Start(ctx, o); err != nil {
 		s.t.Fatalf("start of a run: %v%s", err, s.cluster.Logs())
 	}
+	s.topic = s.run.Topic()
 }
 
 // round has a fault begin, last, and end, and the cluster come to rest.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
 	"github.com/tidelinehq/tideline/internal/devtools"
+	"github.com/tidelinehq/tideline/loadtest/once"
 )
 
 var (
@@ -20,6 +21,7 @@ var (
 	only   = flag.String("only", "", "the faults to choose from, separated by commas; empty: all")
 	leg    = flag.Int("leg", 5, "how many rounds share a run of verify")
 	keep   = flag.String("keep", "", "a directory for the histories and the logs; empty: a temporary one")
+	lasts  = flag.Duration("lasts", 45*time.Second, "how long TestExactlyOnce has faults happen")
 	plain  = flag.Bool("plain", false, "all brokers on loopback, even where they could have networks and disks of their own")
 )
 
@@ -34,6 +36,13 @@ const buildTimeout = 15 * time.Minute
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if os.Getenv(once.WorkerVariable) != "" {
+		if err := once.WorkFromEnvironment(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(isolatedVariable) == "" && os.Getenv(plainVariable) == "" {
 		os.Exit(again())
 	}

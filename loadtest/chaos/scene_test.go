@@ -28,6 +28,7 @@ type scene struct {
 	dir      string // histories and logs
 	random   *rand.Rand
 	run      *verify.Run
+	topic    string // whose leaders are killed
 	// committed is the group's offset in the run's topic at the last rest.
 	committed int64
 }
@@ -104,9 +105,9 @@ func (s *scene) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(s.random.Int64N(int64(most-least)+1))
 }
 
-// topic is that of the run, of which partition 0 stands for all.
+// leader is that of some partition of the topic.
 func (s *scene) leader(ctx context.Context) (int, error) {
-	return s.cluster.Leader(ctx, s.run.Topic(), int32(s.random.IntN(partitions)))
+	return s.cluster.Leader(ctx, s.topic, int32(s.random.IntN(partitions)))
 }
 
 // follower is a broker that does not lead a partition.
