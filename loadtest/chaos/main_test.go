@@ -16,13 +16,16 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 3, "how many faults a campaign has")
-	seed   = flag.Uint64("seed", 1, "from which the faults are chosen")
-	only   = flag.String("only", "", "the faults to choose from, separated by commas; empty: all")
-	leg    = flag.Int("leg", 5, "how many rounds share a run of verify")
-	keep   = flag.String("keep", "", "a directory for the histories and the logs; empty: a temporary one")
-	lasts  = flag.Duration("lasts", 45*time.Second, "how long TestExactlyOnce has faults happen")
-	plain  = flag.Bool("plain", false, "all brokers on loopback, even where they could have networks and disks of their own")
+	rounds  = flag.Int("rounds", 3, "how many faults a campaign has")
+	seed    = flag.Uint64("seed", 1, "from which the faults are chosen")
+	only    = flag.String("only", "", "the faults to choose from, separated by commas; empty: all")
+	leg     = flag.Int("leg", 5, "how many rounds share a run of verify")
+	keep    = flag.String("keep", "", "a directory for the histories and the logs; empty: a temporary one")
+	lasts   = flag.Duration("lasts", 45*time.Second, "how long TestExactlyOnce has faults happen")
+	members = flag.Int("members", 10, "of each group of TestGroups")
+	owned   = flag.Int("owned", 40, "the partitions that they share")
+	kills   = flag.Int("kills", 5, "how many members are killed, five at a time, and a coordinator each time")
+	plain   = flag.Bool("plain", false, "all brokers on loopback, even where they could have networks and disks of their own")
 )
 
 // Set in the process that has a network of its own, and why there is none.
