@@ -67,7 +67,7 @@ func (c *Config) ValidateGroup(overrides map[string]string) error {
 		_, text := c.groupChain(byGroupKey[key], overrides)
 		return parseLong(text)
 	}
-	for _, kind := range []string{"consumer", "streams"} {
+	for _, kind := range []string{"consumer", "share", "streams"} {
 		heartbeat, session := kind+".heartbeat.interval.ms", kind+".session.timeout.ms"
 		if h, s := of(heartbeat), of(session); h >= s {
 			faults = append(faults, &Error{Key: heartbeat, Value: fmt.Sprint(h), Allowed: fmt.Sprintf("it must be less than %s=%d", session, s)})

@@ -5,14 +5,16 @@ import "fmt"
 // shareGroupSettings are those of the members of share groups, and of the coordinator of
 // their state.
 var shareGroupSettings = []Setting{
-	{Key: "group.share.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt), Update: ClusterWide,
-		Doc: "How long a member of a share group may be silent before it is removed."},
+	{Key: "group.share.session.timeout.ms", GroupKey: "share.session.timeout.ms", GroupMin: "group.share.min.session.timeout.ms", GroupMax: "group.share.max.session.timeout.ms",
+		Type: Int, Default: "45000", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "How long a member of a share group may be silent before it is removed. A group may have a value of its own."},
 	{Key: "group.share.min.session.timeout.ms", Type: Int, Default: "45000", Allowed: between(1, maxInt),
 		Doc: "The shortest session timeout that a share group may have."},
 	{Key: "group.share.max.session.timeout.ms", Type: Int, Default: "60000", Allowed: between(1, maxInt),
 		Doc: "The longest session timeout that a share group may have."},
-	{Key: "group.share.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt), Update: ClusterWide,
-		Doc: "How often a member of a share group sends heartbeats."},
+	{Key: "group.share.heartbeat.interval.ms", GroupKey: "share.heartbeat.interval.ms", GroupMin: "group.share.min.heartbeat.interval.ms", GroupMax: "group.share.max.heartbeat.interval.ms",
+		Type: Int, Default: "5000", Allowed: between(1, maxInt), Update: ClusterWide,
+		Doc: "How often a member of a share group sends heartbeats. A group may have a value of its own."},
 	{Key: "group.share.min.heartbeat.interval.ms", Type: Int, Default: "5000", Allowed: between(1, maxInt),
 		Doc: "The shortest heartbeat interval that a share group may have."},
 	{Key: "group.share.max.heartbeat.interval.ms", Type: Int, Default: "15000", Allowed: between(1, maxInt),

@@ -19,6 +19,7 @@ var packages = []struct{ dir, title string }{
 	{"internal/record", "The record batch"},
 	{"wal", "The write-ahead log"},
 	{"broker/partition", "A partition's state in the write-ahead log"},
+	{"broker/coordinator/share", "The state of share partitions"},
 	{"tiering/segment", "Objects"},
 	{"tiering/manifest", "Manifest pages"},
 	{"tiering/objstore", "Names of objects"},

@@ -1,8 +1,10 @@
 // Package group coordinates groups of every kind, and keeps their committed offsets: the
 // classic protocol (JoinGroup 0-9, SyncGroup 0-5, Heartbeat 0-4, LeaveGroup 0-5,
 // DescribeGroups 0-6), the consumer protocol (ConsumerGroupHeartbeat 0-1,
-// ConsumerGroupDescribe 0-1), the streams protocol (StreamsGroupHeartbeat 0,
-// StreamsGroupDescribe 0), and for all kinds OffsetCommit 2-10, OffsetFetch 1-10, TxnOffsetCommit 0-5,
+// ConsumerGroupDescribe 0-1), share groups (ShareGroupHeartbeat 1, ShareGroupDescribe 1,
+// DescribeShareGroupOffsets 0-1, AlterShareGroupOffsets 0, DeleteShareGroupOffsets 0), the
+// streams protocol (StreamsGroupHeartbeat 0, StreamsGroupDescribe 0), and for all kinds
+// OffsetCommit 2-10, OffsetFetch 1-10, TxnOffsetCommit 0-5,
 // OffsetDelete 0, ListGroups 0-5, DeleteGroups 0-2. Requests and responses are kmsg's;
 // error codes are Kafka's.
 //
@@ -13,9 +15,10 @@
 //	machine       the groups of one partition of __consumer_offsets; decides, purely
 //	group         a membership or a modern, never changed but replaced, and offsets by partition
 //	membership    who is in a classic group
-//	modern        a group of another kind: consumerGroup, streamsGroup
+//	modern        a group of another kind: consumerGroup, shareGroup, streamsGroup
 //	draft         a decision about a membership: a clone, answers, timers, records
-//	consumerTurn  the same about a consumer group
+//	consumerTurn  the same about a consumer group; shareTurn about a share group
+//	shareTasks    what share coordinators are asked between two decisions
 //	assignor      (package) who should have what
 //	streams       (package) all decisions about streams groups
 //
@@ -61,6 +64,18 @@
 // Subscriptions may be regular expressions in RE2 syntax, which match whole names. They are
 // resolved in the decision, against the image of the topics, and kept in the log; when the
 // topics change again after 10 s.
+//
+// # Share groups
+//
+// A member of a share group fetches records of partitions that others have, too (package
+// broker/share). It is assigned as in the consumer protocol, but goes to its target at once,
+// and only to partitions of which the share coordinators (package coordinator/share) have
+// begun a state for the group: see shareParts. Decisions stay pure: one says what the share
+// coordinators are to be asked, which its records note; when they are committed a task
+// asks; what came of it is decided about next. A task that is lost is done again by
+// whoever coordinates the group then, under the same state epoch or a newer one, and an
+// answer counts only under the epoch that was asked for last. So nothing is begun anew
+// while members work with it.
 //
 // # From one protocol to the other
 //
@@ -109,21 +124,41 @@
 //	    │ it must give up [ id uuid │ partitions [ int32 ] ] │
 //	16  │ topics [ name ] │ version int64 │ timestamp int64 │
 //
+// Share groups, likewise:
+//
+//	version int16 = 11, 12, 15 │ group string                    the group epoch; the epoch of the
+//	                                                             targets; its share partitions
+//	version int16 = 10, 13, 14 │ group string │ member string    a member, its target, what it has
+//
+//	10  │ rack nullable │ client id │ client host │ topics [ name ] │
+//	11  │ epoch int32 │ metadata hash int64 │
+//	12  │ epoch int32 │ tags: 0 = timestamp int64 │
+//	13  │ topics [ id uuid │ partitions [ int32 ] ] │
+//	14  │ epoch int32 │ epoch before int32 │ state int8 = 0 │ topics [ id uuid │ partitions [ int32 ] ] │
+//	15  │ to begin [ id uuid │ name │ partitions [ int32 ] ] │ begun, likewise │ to end [ id uuid │ name ] │
+//
 // Key version 4, which older brokers compared topics with, is read and does nothing.
 //
 // # Invariants
 //
 //   - What Replay makes of the committed records equals the state in memory, but for
 //     who waits, timers, and groups of generation 0.
+//
 //   - A generation has one assignment; members of another generation can neither commit nor sync.
+//
 //   - A request is answered exactly once.
+//
 //   - A classic group that is not Empty has members, all supporting its protocol, and a leader among them.
+//
 //   - Of a consumer group no partition is in two targets, nor had by two members, what they
 //     have yet to give up included.
 //
+//   - A member of a share group is given only partitions that have begun, and of the topics
+//     that the members subscribe to each of these is given to somebody.
+//
 // # What it refuses
 //
-// Share groups. A topic that the cluster does not know, or
+// A topic that the cluster does not know, or
 // a partition that the topic does not have, cannot be committed to: so the
 // offsets of a group are bounded by the partitions of the cluster.
 //
@@ -146,6 +181,8 @@
 //     heartbeat and the topics may have changed, once a second at most.
 //   - The member that completes a downgrade by replacing the last one of the consumer
 //     protocol need not be static.
+//   - A share group's epoch grows when partitions have begun, not with the heartbeat after that,
+//     and when its offsets are altered, so that leaders who know the old ones are fenced.
 //   - Where a client-side assignor had given a partition twice, an upgraded group knows the
 //     first of its owners.
 //
