@@ -70,8 +70,8 @@ func unhex(t *testing.T, text string) []byte {
 }
 
 func FuzzShareRecord(f *testing.F) {
-	f.Add(int16(keyShareMember), []byte{0, 0, 2, 0x72, 2, 0x63, 2, 0x2f, 3, 2, 0x74, 2, 0x75, 0})
-	f.Add(int16(keyShareParts), []byte{0, 0, 1, 1, 1, 0})
+	f.Add(keyShareMember, []byte{0, 0, 2, 0x72, 2, 0x63, 2, 0x2f, 3, 2, 0x74, 2, 0x75, 0})
+	f.Add(keyShareParts, []byte{0, 0, 1, 1, 1, 0})
 	f.Fuzz(func(t *testing.T, version int16, value []byte) {
 		if form, ok := keyForms[version]; !ok || form.kind != Share {
 			return

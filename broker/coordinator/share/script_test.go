@@ -288,7 +288,7 @@ func codeText(code int16) string {
 	if code == 0 {
 		return "ok"
 	}
-	return kerr.ErrorForCode(code).(*kerr.Error).Message
+	return kerr.TypedErrorForCode(code).Message
 }
 
 func (s *script) showResponse(name string, resp kmsg.Response) {
