@@ -9,8 +9,8 @@ import org.apache.kafka.streams.kstream.Materialized;
 
 /**
  * A Kafka Streams application of Kafka Streams' own protocol: it counts the values of the topic words into the topic counted, by way of a
- * repartition topic and with a changelog. Arguments: brokers, application, state directory. It writes its states, one a line, and ends with its
- * input.
+ * repartition topic and with a changelog, exactly once. Arguments: brokers, application, state directory. It writes its states, one a line,
+ * and ends with its input.
  */
 public final class WordCount {
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(60);
@@ -22,6 +22,7 @@ public final class WordCount {
         settings.put(StreamsConfig.STATE_DIR_CONFIG, args[2]);
         settings.put(StreamsConfig.GROUP_PROTOCOL_CONFIG, "streams");
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
+        settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100);
         settings.put(StreamsConfig.APPLICATION_SERVER_CONFIG, "localhost:1");
         settings.put("auto.offset.reset", "earliest");
