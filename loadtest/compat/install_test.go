@@ -118,7 +118,7 @@ func absolute(t testing.TB, path string) string {
 	return path
 }
 
-var installed struct{ jars, classes, python, node, golang, kcat installation }
+var installed struct{ jars, extras, flink, classes, python, node, golang, kcat installation }
 
 // jars is the directory of Apache Kafka's jars, which the benchmarks use, too.
 func jars(t testing.TB) string {
@@ -155,6 +155,30 @@ func classes(t testing.TB) string {
 	}
 	return installed.classes.get(t, "java", pins, func(ctx context.Context, dir string) error {
 		return run(ctx, dir, append([]string{"javac", "-nowarn", "-cp", filepath.Join(lib, "*"), "-d", dir}, sources...)...)
+	})
+}
+
+// extras is the directory of what extras.xml names, unpacked: lib has the jars, postgres PostgreSQL, plugins Debezium's connectors.
+func extras(t testing.TB) string {
+	pom := absolute(t, "extras.xml")
+	return installed.extras.get(t, "extras", []string{read(t, pom)}, func(ctx context.Context, dir string) error {
+		fetched := filepath.Join(dir, "fetched")
+		err := run(ctx, dir, "mvn", "--quiet", "--batch-mode", "--file", pom, "dependency:copy-dependencies", "-DexcludeTransitive=true", "-DoutputDirectory="+fetched)
+		if err != nil {
+			return err
+		}
+		for _, sub := range []string{"lib", "postgres", "plugins"} {
+			if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+				return err
+			}
+		}
+		return run(ctx, dir, "sh", "-ec", `
+			mv fetched/slf4j-simple-*.jar lib
+			for plugin in fetched/*.tar.gz; do tar -xzf "$plugin" -C plugins; done
+			cd postgres
+			jar xf ../fetched/embedded-postgres-binaries-*.jar
+			tar -xJf postgres-*.txz
+			rm -r postgres-*.txz META-INF ../fetched`)
 	})
 }
 
