@@ -82,12 +82,30 @@ type kafka struct {
 	process *program
 }
 
-// startKafka runs Apache Kafka with the settings of this file, and returns when it serves.
-func startKafka(t *testing.T, settings ...string) *kafka {
+// referenceCluster is the id of Apache Kafka's cluster.
+const referenceCluster = "dGlkZWxpbmUtY29tcGF0LQ"
+
+// startKafka runs Apache Kafka with the settings of this file, and returns when it serves. A port that was free may be taken by somebody
+// else before it is used: then it is tried again.
+func startKafka(t *testing.T) *kafka {
+	t.Helper()
+	for range 3 {
+		k := formatKafka(t)
+		if k.start() {
+			return k
+		}
+		t.Logf("Apache Kafka has ended: %v\n%s", k.process.process.Err(), k.process.log.String())
+	}
+	t.Fatal("Apache Kafka does not start")
+	return nil
+}
+
+// formatKafka writes the settings and prepares the directory.
+func formatKafka(t *testing.T) *kafka {
 	t.Helper()
 	ports := freePorts(t, 2)
 	k := &kafka{t: t, dir: t.TempDir(), addr: ports[0]}
-	properties := append([]string{
+	properties := []string{
 		"process.roles=broker,controller",
 		"node.id=1",
 		"controller.quorum.voters=1@" + ports[1],
@@ -104,13 +122,12 @@ func startKafka(t *testing.T, settings ...string) *kafka {
 		"share.coordinator.state.topic.num.partitions=6",
 		"group.initial.rebalance.delay.ms=300",
 		"group.min.session.timeout.ms=1000",
-	}, settings...)
+	}
 	config := k.config()
 	if err := os.WriteFile(config, []byte(strings.Join(properties, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runTool(t, "", "kafka.tools.StorageTool", "format", "-t", "dGlkZWxpbmUtY29tcGF0LQ", "-c", config)
-	k.start()
+	runTool(t, "", "kafka.tools.StorageTool", "format", "-t", referenceCluster, "-c", config)
 	return k
 }
 
@@ -123,33 +140,32 @@ func (k *kafka) Bootstrap() string { return k.addr }
 func (k *kafka) KillOne(testing.TB) {
 	k.t.Helper()
 	k.process.kill()
-	k.start()
+	if !k.start() {
+		k.t.Fatalf("Apache Kafka has ended: %v", k.process.process.Err())
+	}
 }
 
-func (k *kafka) start() {
+// start runs it and waits until it serves; false: it has ended.
+func (k *kafka) start() bool {
 	k.t.Helper()
 	k.process = startJava(k.t, "kafka", "-Xmx384m", []string{filepath.Join(jars(k.t), "*")}, nil, "kafka.Kafka", k.config())
-	awaitBroker(k.t, k.addr, k.process)
-}
-
-// awaitBroker waits until a broker tells of itself.
-func awaitBroker(t testing.TB, addr string, p *program) {
-	t.Helper()
-	admin := kadm.NewClient(newClient(t, addr))
-	eventually(t, referenceStart, func() string {
+	admin := kadm.NewClient(newClient(k.t, k.addr))
+	serves := false
+	eventually(k.t, referenceStart, func() string {
 		select {
-		case <-p.process.Done():
-			t.Fatalf("%s ended: %v\n%s", p.name, p.process.Err(), p.log.String())
+		case <-k.process.process.Done():
+			return ""
 		default:
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(k.t.Context(), 5*time.Second)
 		defer cancel()
-		brokers, err := admin.ListBrokers(ctx)
-		if err != nil || len(brokers) == 0 {
-			return fmt.Sprintf("%s does not serve: %v", p.name, err)
+		metadata, err := admin.BrokerMetadata(ctx)
+		if serves = err == nil && metadata.Cluster == referenceCluster; !serves {
+			return fmt.Sprintf("Apache Kafka does not serve: %v", err)
 		}
 		return ""
 	})
+	return serves
 }
 
 // A program is a process that a test has started and may kill. It is ended with the test.
