@@ -43,8 +43,8 @@ func (q *describeConsumer) decide(m *machine, _ time.Time) coordinator.Outcome {
 		d := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		d.MemberID, d.InstanceID, d.RackID, d.MemberEpoch = mb.id, mb.instance, mb.rack, mb.epoch
 		d.ClientID, d.ClientHost = mb.clientID, mb.clientHost
-		d.SubscribedTopics, d.SubscribedTopicRegex = mb.topics, mb.regex
-		d.Assignment = describeAssignment(image, mb.owned)
+		d.SubscribedTopics, d.SubscribedTopicRegex = mb.topics, kmsg.StringPtr(deref(mb.regex))
+		d.Assignment = describeAssignment(image, mb.owned.union(mb.revoking)) // what is to be given up is held until then
 		d.TargetAssignment = describeAssignment(image, c.targets[mb.id])
 		d.MemberType = memberTypeConsumer
 		if mb.classic != nil {
