@@ -192,7 +192,7 @@ func TestExactlyOnce(t *testing.T) {
 					begin := func() *kgo.GroupTransactSession {
 						s, err := kgo.NewGroupTransactSession(append(opts(), kgo.SeedBrokers(seeds...), kgo.TransactionalID("copy "+strconv.Itoa(k)),
 							kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.DefaultProduceTopic("out"),
-							kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(700),
+							kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(700),
 							kgo.MetadataMinAge(100*time.Millisecond))...)
 						if err != nil {
 							panic(err) // not reachable: the options are good

@@ -55,7 +55,7 @@ func TestExactlyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close() //nolint:errcheck // it is for who looks into a failure
+	defer log.Close()
 	run, err := once.Start(t.Context(), once.Options{
 		Brokers: s.cluster.Addresses(), Dir: filepath.Join(s.dir, "once"), Name: fmt.Sprintf("once-%d", *seed),
 		Partitions: 10, ReplicationFactor: brokers, MinInSync: 2, Workers: onceWorkers, Rate: onceRate,

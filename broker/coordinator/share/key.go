@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // Key names a share partition: a partition as one share group reads it.
@@ -42,24 +44,8 @@ func ParseKey(s string) (Key, error) {
 }
 
 // PartitionFor is the partition of __share_group_state, of n, that the state of a
-// key is kept in: the magnitude of Java's hash code of its text, modulo n.
-func PartitionFor(key string, n int32) int32 {
-	var h int32
-	for _, r := range key { // bytes that are not UTF-8 become U+FFFD, as in Java
-		if r >= 0x10000 {
-			r -= 0x10000
-			h = 31*h + 0xd800 + r>>10
-			r = 0xdc00 + r&0x3ff
-		}
-		h = 31*h + r
-	}
-	if h < 0 {
-		if h = -h; h < 0 { // the one number whose magnitude is none
-			h = 0
-		}
-	}
-	return h % n
-}
+// key is kept in.
+func PartitionFor(key string, n int32) int32 { return coordinator.PartitionFor(key, n) }
 
 // compare orders keys, so that nothing depends on the order of a map.
 func (k Key) compare(o Key) int {
