@@ -45,6 +45,8 @@ func startSystem(t *testing.T) system {
 		"object.store": s3.URL("minio", objstoretest.Prefix(t)), "tier.roll.ms": "2000", "tier.roll.bytes": "262144",
 		"wal.file.bytes": "16MiB", "log.retention.check.interval.ms": "1000",
 		"transaction.state.log.num.partitions": "6", "offsets.topic.num.partitions": "6",
+		"group.streams.min.session.timeout.ms": "1000", "group.streams.session.timeout.ms": "6000",
+		"group.streams.min.heartbeat.interval.ms": "1000", "group.streams.heartbeat.interval.ms": "1000",
 	}
 	for key, value := range quick {
 		settings[key] = value
@@ -122,6 +124,8 @@ func formatKafka(t *testing.T) *kafka {
 		"share.coordinator.state.topic.num.partitions=6",
 		"group.initial.rebalance.delay.ms=300",
 		"group.min.session.timeout.ms=1000",
+		"group.streams.min.session.timeout.ms=1000", "group.streams.session.timeout.ms=6000",
+		"group.streams.min.heartbeat.interval.ms=1000", "group.streams.heartbeat.interval.ms=1000",
 	}
 	config := k.config()
 	if err := os.WriteFile(config, []byte(strings.Join(properties, "\n")+"\n"), 0o600); err != nil {
