@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,8 +34,8 @@ type scene struct {
 	committed int64
 }
 
-// newScene starts a cluster and its object store.
-func newScene(t *testing.T) *scene {
+// newScene starts a cluster and its object store; further are settings of its brokers, key=value.
+func newScene(t *testing.T, further ...string) *scene {
 	t.Helper()
 	s := &scene{t: t, isolated: os.Getenv(isolatedVariable) != "", dir: *keep, random: rand.New(rand.NewPCG(*seed, 0))}
 	if s.dir == "" {
@@ -82,15 +83,22 @@ func newScene(t *testing.T) *scene {
 			t.Error(err)
 		}
 	})
+	settings := map[string]string{
+		// Everything that happens in hours is to happen in seconds.
+		"tier.roll.ms": "400", "tier.roll.bytes": "256KiB", "tier.garbage.grace.ms": "20000", "log.retention.check.interval.ms": "1000",
+		"group.consumer.min.session.timeout.ms": "6000", "group.consumer.session.timeout.ms": "6000",
+		"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000",
+		"leader.imbalance.check.interval.seconds": "5", "replica.lag.time.max.ms": "5000",
+		"wal.max.bytes": "512MiB", "wal.file.bytes": "16MiB", "wal.tail.bytes": "16MiB", "cache.memory.bytes": "16MiB",
+	}
+	for _, x := range further {
+		key, value, _ := strings.Cut(x, "=")
+		settings[key] = value
+	}
 	s.cluster = brokertest.StartCluster(t, brokers, brokertest.ClusterOptions{
 		Dirs: s.dirs, Places: places, Env: minio.Env(), Logs: s.dir,
 		ObjectStore: "s3://" + minio.Bucket + "/chaos?endpoint=http://" + s.store.addr + "&region=us-east-1&path_style=true&driver=minio",
-		Settings: map[string]string{
-			// Everything that happens in hours is to happen in seconds.
-			"tier.roll.ms": "400", "tier.roll.bytes": "256KiB", "tier.garbage.grace.ms": "20000", "log.retention.check.interval.ms": "1000",
-			"leader.imbalance.check.interval.seconds": "5", "replica.lag.time.max.ms": "5000",
-			"wal.max.bytes": "512MiB", "wal.file.bytes": "16MiB", "wal.tail.bytes": "16MiB", "cache.memory.bytes": "16MiB",
-		},
+		Settings:    settings,
 	})
 	return s
 }
