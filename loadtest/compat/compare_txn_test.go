@@ -32,8 +32,6 @@ func (x *txn) initRequest() *kmsg.InitProducerIDRequest {
 
 var txnAllowed = []allowance{
 	allow(`produce of a gap Produce v\d+: \.Topics\[0\]\.Partitions\[0\]\.LogStartOffset: kafka=0 tideline=-1$`, "where the log starts is told of a success only"),
-	allow(`txn-2: describe open DescribeTransactions v0: \.TransactionStates\[0\]\.Topics\[0\]\.Partitions\[0\]: kafka=5 tideline=3$`,
-		"groups whose hash is negative have another partition of __consumer_offsets"),
 	allow(`txn-[45]: (add partitions (with a topic that is not there|verified only) AddPartitionsToTxn|describe open DescribeTransactions v0: \.TransactionStates\[0\]\.Topics)`,
 		"versions for brokers: the one that asks has looked whether the partitions are there"),
 	allow(`commit offsets of a generation TxnOffsetCommit v\d+: .*: kafka=UNKNOWN_MEMBER_ID tideline=ILLEGAL_GENERATION$`,
