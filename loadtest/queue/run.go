@@ -155,8 +155,10 @@ type member struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 
-	mu     sync.Mutex
-	failed map[int32]bool // partitions of whose acknowledgements something failed since they were sent
+	mu sync.Mutex
+	// Partitions of whose acknowledgements, since they were sent, something failed, and something was confirmed. Those of a
+	// partition that was taken away meanwhile fail without that anybody waits for it.
+	failed, confirmed map[int32]bool
 }
 
 // What a member does with records: one in releaseOneIn is released, one in rejectOneIn rejected.
@@ -167,7 +169,7 @@ const (
 )
 
 func (r *Run) start() (*member, error) {
-	m := &member{line: lifeline.New(), journal: r.journal, random: rand.New(rand.NewPCG(r.random.Uint64(), 0)), done: make(chan struct{}), failed: make(map[int32]bool)}
+	m := &member{line: lifeline.New(), journal: r.journal, random: rand.New(rand.NewPCG(r.random.Uint64(), 0)), done: make(chan struct{}), failed: make(map[int32]bool), confirmed: make(map[int32]bool)}
 	var err error
 	if m.client, err = kgo.NewClient(kgo.SeedBrokers(r.o.Brokers...), kgo.ShareGroup(r.o.Group), kgo.ConsumeTopics(r.o.Topic), kgo.Dialer(m.line.Dial),
 		kgo.MetadataMinAge(50*time.Millisecond), kgo.DisableClientMetrics(), kgo.FetchMaxWait(200*time.Millisecond), kgo.ShareMaxRecords(100),
@@ -186,6 +188,8 @@ func (m *member) acknowledged(_ *kgo.Client, results kgo.ShareAckResults) {
 	for _, r := range results {
 		if r.Err != nil {
 			m.failed[r.Partition] = true
+		} else {
+			m.confirmed[r.Partition] = true
 		}
 	}
 }
@@ -206,6 +210,7 @@ func (m *member) work(ctx context.Context, records []*kgo.Record) {
 	does := make(map[*kgo.Record]status, len(records))
 	m.mu.Lock()
 	clear(m.failed)
+	clear(m.confirmed)
 	m.mu.Unlock()
 	for _, r := range records {
 		id, err := strconv.ParseInt(string(r.Value), 10, 64)
@@ -226,11 +231,11 @@ func (m *member) work(ctx context.Context, records []*kgo.Record) {
 	defer cancel()
 	err := m.client.FlushAcks(flush)
 	m.mu.Lock()
-	failed := maps.Clone(m.failed)
+	failed, confirmed := maps.Clone(m.failed), maps.Clone(m.confirmed)
 	m.mu.Unlock()
 	for _, r := range records {
 		id, _ := strconv.ParseInt(string(r.Value), 10, 64)
-		m.journal.answered(id, does[r], err == nil && !failed[r.Partition])
+		m.journal.answered(id, does[r], err == nil && confirmed[r.Partition] && !failed[r.Partition])
 	}
 }
 
