@@ -27,7 +27,7 @@ const (
 func TestGroups(t *testing.T) {
 	t.Logf("go test ./loadtest/chaos -run TestGroups -v -members %d -owned %d -kills %d -seed %d", *members, *owned, *kills, *seed)
 	s := newScene(t, "auto.leader.rebalance.enable=false") // the only coordinators that move are those that are killed
-	for _, protocol := range []ownership.Protocol{ownership.Eager, ownership.Cooperative, ownership.Consumer} {
+	for _, protocol := range []ownership.Protocol{ownership.Eager, ownership.Cooperative, ownership.Consumer, ownership.Streams} {
 		t.Run(string(protocol), func(t *testing.T) {
 			name := fmt.Sprintf("owned-%s-%d", protocol, *seed)
 			run, err := ownership.Start(t.Context(), ownership.Options{

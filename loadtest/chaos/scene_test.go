@@ -87,6 +87,8 @@ func newScene(t *testing.T, further ...string) *scene {
 		// Everything that happens in hours is to happen in seconds.
 		"tier.roll.ms": "400", "tier.roll.bytes": "256KiB", "tier.garbage.grace.ms": "20000", "log.retention.check.interval.ms": "1000",
 		"group.consumer.min.session.timeout.ms": "6000", "group.consumer.session.timeout.ms": "6000",
+		"group.streams.min.session.timeout.ms": "6000", "group.streams.session.timeout.ms": "6000",
+		"group.streams.min.heartbeat.interval.ms": "1000", "group.streams.heartbeat.interval.ms": "1000",
 		"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000",
 		"leader.imbalance.check.interval.seconds": "5", "replica.lag.time.max.ms": "5000",
 		"wal.max.bytes": "512MiB", "wal.file.bytes": "16MiB", "wal.tail.bytes": "16MiB", "cache.memory.bytes": "16MiB",

@@ -1,7 +1,7 @@
 // Package ownership puts groups to the test: members that are killed, coordinators that are killed, and a check of who owned which
 // partition when.
 //
-//	topic of many partitions ──▶ members (kgo) ──▶ journal of takes, gives, deaths ──▶ Judge
+//	topic of many partitions ──▶ members ──▶ journal of takes, gives, deaths ──▶ Judge
 //	                                    └──▶ committed offsets ──▶ watcher
 //
 // # What is promised, and what breaks it

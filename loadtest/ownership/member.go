@@ -17,6 +17,7 @@ const (
 	Eager       Protocol = "eager"       // classic, everybody gives back everything
 	Cooperative Protocol = "cooperative" // classic, incremental
 	Consumer    Protocol = "consumer"    // KIP-848
+	Streams     Protocol = "streams"     // KIP-1071
 )
 
 func (p Protocol) options() []kgo.Opt {
@@ -30,13 +31,22 @@ func (p Protocol) options() []kgo.Opt {
 	}
 }
 
-// member is one of a group. It reads what it is given, and commits.
+// groupMember is one of a group.
+type groupMember interface {
+	// kill takes the network away; nobody is told.
+	kill()
+	// end ends it without a word.
+	end()
+}
+
+// member reads what it is given, and commits.
 type member struct {
-	id     int
-	client *kgo.Client
-	line   *lifeline.Line
-	stop   context.CancelFunc
-	done   chan struct{}
+	id      int
+	client  *kgo.Client
+	line    *lifeline.Line
+	journal *journal
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 const (
@@ -64,7 +74,7 @@ func startMember(o *Options, j *journal, id int) (*member, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{id: id, client: client, line: line, stop: cancel, done: make(chan struct{})}
+	m := &member{id: id, client: client, line: line, journal: j, stop: cancel, done: make(chan struct{})}
 	go m.run(ctx)
 	return m, nil
 }
@@ -76,14 +86,15 @@ func (m *member) run(ctx context.Context) {
 	}
 }
 
-// kill takes the network away; nobody is told.
-func (m *member) kill(j *journal) {
-	m.line.Cut(func() { j.note(die, m.id) })
-	m.leave()
+// kill implements groupMember.
+func (m *member) kill() {
+	m.line.Cut(func() { m.journal.note(die, m.id) })
+	m.end()
 }
 
-// leave ends the member, which says good-bye if it has a network.
-func (m *member) leave() {
+// end implements groupMember.
+func (m *member) end() {
+	m.line.Cut(nil)
 	m.stop()
 	<-m.done
 	m.client.Close()

@@ -32,7 +32,7 @@ type Run struct {
 	o       Options
 	random  *rand.Rand
 	journal *journal
-	members []*member
+	members []groupMember
 	next    int
 
 	client *kgo.Client // produces and watches
@@ -67,7 +67,7 @@ func Start(ctx context.Context, o Options, seed uint64) (*Run, error) {
 // Grow starts as many members as are missing.
 func (r *Run) Grow() error {
 	for len(r.members) < r.o.Members {
-		m, err := startMember(&r.o, r.journal, r.next)
+		m, err := r.start()
 		if err != nil {
 			return err
 		}
@@ -77,13 +77,20 @@ func (r *Run) Grow() error {
 	return nil
 }
 
+func (r *Run) start() (groupMember, error) {
+	if r.o.Protocol == Streams {
+		return startStreamsMember(&r.o, r.journal, r.next)
+	}
+	return startMember(&r.o, r.journal, r.next)
+}
+
 // Kill kills members.
 func (r *Run) Kill(n int) {
 	for range min(n, len(r.members)) {
 		i := r.random.IntN(len(r.members))
 		m := r.members[i]
 		r.members = slices.Delete(r.members, i, i+1)
-		m.kill(r.journal)
+		m.kill()
 	}
 }
 
@@ -151,8 +158,7 @@ func (r *Run) Stop() {
 	r.stop()
 	r.done.Wait()
 	for _, m := range r.members {
-		m.line.Cut(nil) // no need for good manners
-		m.leave()
+		m.end()
 	}
 	r.members = nil
 	r.client.Close()
