@@ -3,6 +3,7 @@ package tiering
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -301,7 +302,8 @@ func (s *scheduler) planRolls(now time.Time) (next time.Time) {
 				} else {
 					it.lease.retry = backoff{}
 				}
-				if it.lease.setFault(it.err) && it.err != nil {
+				// What the ledger refuses is another leader's by now, as a rule.
+				if it.lease.setFault(it.err) && it.err != nil && !errors.Is(it.err, ErrRefused) {
 					e.o.Logger.Warn("partition not uploaded, and tried again", "partition", it.lease.id, "err", it.err)
 				}
 				s.release(it.lease)

@@ -99,8 +99,18 @@ func lookAt(ctx context.Context, client *kgo.Client, admin *kadm.Client) (*view,
 	return v, nil
 }
 
-// voters asks who votes on the metadata. Without a controller nobody can say.
+// voters asks who votes on the metadata. Without a controller nobody can say, and not every cluster
+// that speaks Kafka's protocol does.
 func voters(ctx context.Context, client *kgo.Client) ([]int32, error) {
+	known, err := kadm.NewClient(client).ApiVersions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask what the brokers can do: %w", err)
+	}
+	for _, b := range known.Sorted() {
+		if _, _, ok := b.KeyVersions(kmsg.DescribeQuorum.Int16()); b.Err == nil && !ok {
+			return nil, nil
+		}
+	}
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
 	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}

@@ -21,7 +21,7 @@ var (
 	only    = flag.String("only", "", "the faults to choose from, separated by commas; empty: all")
 	leg     = flag.Int("leg", 5, "how many rounds share a run of verify")
 	keep    = flag.String("keep", "", "a directory for the histories and the logs; empty: a temporary one")
-	lasts   = flag.Duration("lasts", 45*time.Second, "how long TestExactlyOnce has faults happen")
+	lasts   = flag.Duration("lasts", 20*time.Second, "how long TestExactlyOnce has faults happen")
 	members = flag.Int("members", 10, "of each group of TestGroups")
 	owned   = flag.Int("owned", 40, "the partitions that they share")
 	kills   = flag.Int("kills", 5, "how many members are killed, five at a time, and a coordinator each time")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ type scene struct {
 	committed int64
 }
 
+// isolated makes the networks, which all tests of the process share.
+var isolated = sync.OnceValue(func() error { return isolate(brokers) })
+
 // newScene starts a cluster and its object store; further are settings of its brokers, key=value.
 func newScene(t *testing.T, further ...string) *scene {
 	t.Helper()
@@ -56,7 +60,7 @@ func newScene(t *testing.T, further ...string) *scene {
 	}
 	if s.isolated {
 		at = testHost()
-		if err := isolate(brokers); err != nil {
+		if err := isolated(); err != nil {
 			t.Fatal(err)
 		}
 		for b, dir := range s.dirs {
