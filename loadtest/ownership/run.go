@@ -42,6 +42,7 @@ type Run struct {
 	mu        sync.Mutex
 	committed map[int32]int64
 	result    Result // commits and backwards
+	backward  int32  // the first partition of which an offset went back, or -1
 }
 
 // Start creates the topic, and a group whose members it starts.
@@ -57,7 +58,7 @@ func Start(ctx context.Context, o Options, seed uint64) (*Run, error) {
 	}
 	running, stop := context.WithCancel(context.Background())
 	r := &Run{
-		o: o, random: rand.New(rand.NewPCG(seed, 11)), journal: newJournal(), client: client, stop: stop, committed: make(map[int32]int64),
+		o: o, random: rand.New(rand.NewPCG(seed, 11)), journal: newJournal(), client: client, stop: stop, committed: make(map[int32]int64), backward: -1,
 	}
 	r.done.Go(func() { r.produce(running) })
 	r.done.Go(func() { r.watch(running) })
@@ -130,6 +131,9 @@ func (r *Run) watch(ctx context.Context) {
 		for p, was := range r.committed {
 			if got, _ := answer.Lookup(r.o.Topic, p); got.At < was {
 				r.result.Backwards++
+				if r.backward < 0 {
+					r.backward = p
+				}
 				r.result.example("backward: partition=%d committed=%d after=%d at %v", p, got.At, was, time.Now())
 			}
 		}
@@ -150,7 +154,24 @@ func (r *Run) Finish() *Result {
 	r.Stop()
 	result.Commits, result.Backwards = r.result.Commits, r.result.Backwards
 	result.Examples = append(result.Examples, r.result.Examples...)
+	if r.backward >= 0 {
+		result.Examples = append(result.Examples, story(events, r.backward)...)
+	}
 	return result
+}
+
+// maxStory bounds what is told of one partition.
+const maxStory = 20
+
+// story is what happened to a partition last.
+func story(events []event, partition int32) (out []string) {
+	names := [...]string{take: "is given to", give: "is given back by", lose: "is lost by", die: "dies:", move: "coordinator"}
+	for _, e := range events {
+		if e.partition == partition {
+			out = append(out, fmt.Sprintf("%s partition=%d %s member=%d", e.at.Format("15:04:05.000"), partition, names[e.kind], e.member))
+		}
+	}
+	return out[max(len(out)-maxStory, 0):]
 }
 
 // Stop ends everything. It may be called again.
