@@ -1,85 +1,42 @@
 package share
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the outputs of the script tests anew")
+	"github.com/tidelinehq/tideline/internal/scripttest"
+)
 
 // TestScripts runs testdata/*.txt: lines of commands, a line ----, and the output up to
 // the next empty line. See testdata/README.md for the commands.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(text))
-			if *rewrite {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(text) {
-				t.Errorf("output differs; got:\n%s", got)
-			}
-		})
-	}
+	scripttest.Run(t, newScript)
 }
 
 type script struct {
+	*scripttest.Output
 	t      *testing.T
 	s      *inFlight
 	limits Limits
 	now    time.Time
 	kept   fakeState // what a persister would have
 	w      *write    // under way
-	out    strings.Builder
 }
 
-func runScript(t *testing.T, text string) string {
-	s := &script{t: t, now: time.Unix(0, 0), limits: DefaultLimits()}
-	var done strings.Builder
-	for i, block := range strings.Split(strings.TrimRight(text, "\n"), "\n\n") {
-		if i > 0 {
-			done.WriteString("\n")
+func newScript(t *testing.T, out *scripttest.Output) scripttest.Script {
+	s := &script{t: t, Output: out, now: time.Unix(0, 0), limits: DefaultLimits()}
+	return scripttest.Script{Command: func(l scripttest.Line) {
+		s.command(l)
+		if s.s == nil {
+			return
 		}
-		commands, _, _ := strings.Cut(block, "\n----")
-		comment := true
-		for line := range strings.SplitSeq(commands, "\n") {
-			if strings.HasPrefix(line, "#") {
-				continue
-			}
-			comment = false
-			s.command(line)
-			if s.s != nil {
-				if err := s.s.check(); err != nil {
-					t.Errorf("after %q: %v", line, err)
-				}
-			}
+		if err := s.s.check(); err != nil {
+			t.Errorf("after %q: %v", l.Text, err)
 		}
-		done.WriteString(commands + "\n")
-		if !comment {
-			done.WriteString("----\n" + s.out.String())
-		}
-		s.out.Reset()
-	}
-	return done.String()
-}
-
-func (s *script) printf(format string, args ...any) {
-	s.out.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
+	}}
 }
 
 func (s *script) num(text string) int64 {
@@ -106,53 +63,38 @@ func (s *script) ranges(text string) (out []Range) {
 
 var ackNames = map[string]AckType{"gap": Gap, "accept": Accept, "release": Release, "reject": Reject, "renew": Renew}
 
-func (s *script) command(line string) {
-	fields := strings.Fields(line)
-	kv := map[string]string{}
-	var pos []string
-	for _, f := range fields[1:] {
-		if k, v, ok := strings.Cut(f, "="); ok {
-			kv[k] = v
-		} else {
-			pos = append(pos, f)
-		}
-	}
-	number := func(key string, def int64) int64 {
-		if v, ok := kv[key]; ok {
-			return s.num(v)
-		}
-		return def
-	}
-	switch fields[0] {
+func (s *script) command(l scripttest.Line) {
+	pos := l.Words
+	switch l.Name {
 	case "limits":
-		s.limits.Deliveries = int16(number("deliveries", int64(s.limits.Deliveries)))
-		s.limits.RecordLocks = int(number("locks", int64(s.limits.RecordLocks)))
+		s.limits.Deliveries = int16(l.Num("deliveries", int64(s.limits.Deliveries)))
+		s.limits.RecordLocks = int(l.Num("locks", int64(s.limits.RecordLocks)))
 		if s.s != nil {
 			s.s.configure(s.limits)
 		}
 	case "begin":
-		s.s, s.w = begin(number("start", 0), s.limits), nil
+		s.s, s.w = begin(l.Num("start", 0), s.limits), nil
 		s.kept = fakeState{}
-		s.command("write")
-		s.command("ok")
+		s.command(scripttest.Parse(s.t, "write"))
+		s.command(scripttest.Parse(s.t, "ok"))
 	case "failover": // whoever leads now has what the persister has
 		st := s.kept.state()
 		var err error
-		if s.s, err = load(st, number("log-start", 0), s.limits); err != nil {
-			s.printf("error: %v", err)
+		if s.s, err = load(st, l.Num("log-start", 0), s.limits); err != nil {
+			s.Printf("error: %v", err)
 		}
 		s.w = nil
-		s.command("state")
+		s.command(scripttest.Parse(s.t, "state"))
 	case "fetch":
-		w := Wanted{Member: pos[0], Records: int(number("records", 500)), BatchSize: int(number("size", 500))}
-		_, w.Strict = kv["strict"]
+		w := Wanted{Member: pos[0], Records: int(l.Num("records", 500)), BatchSize: int(l.Num("size", 500))}
+		w.Strict = l.Has("strict")
 		from, ok := s.s.fetchFrom()
 		if !ok {
-			s.printf("full")
+			s.Printf("full")
 			return
 		}
-		from = number("from", from)
-		f := Fetched{From: from, Hidden: s.ranges(kv["hidden"])}
+		from = l.Num("from", from)
+		f := Fetched{From: from, Hidden: s.ranges(l.Named["hidden"])}
 		for _, b := range s.ranges(pos[1]) {
 			if b.Last >= from {
 				f.Batches = append(f.Batches, b)
@@ -160,10 +102,10 @@ func (s *script) command(line string) {
 		}
 		got := s.s.acquire(f, w, s.now)
 		if len(got) == 0 {
-			s.printf("%s: nothing at %d", pos[0], from)
+			s.Printf("%s: nothing at %d", pos[0], from)
 		}
 		for _, a := range got {
-			s.printf("%s: %d-%d delivery %d", pos[0], a.First, a.Last, a.DeliveryCount)
+			s.Printf("%s: %d-%d delivery %d", pos[0], a.First, a.Last, a.DeliveryCount)
 		}
 	case "ack":
 		var batches []AckBatch
@@ -182,41 +124,37 @@ func (s *script) command(line string) {
 		}
 		switch {
 		case err != nil:
-			s.printf("error: %v", err)
+			s.Printf("error: %v", err)
 		case w == 0:
-			s.printf("done")
+			s.Printf("done")
 		default:
-			s.printf("write %d will tell", w)
+			s.Printf("write %d will tell", w)
 		}
 	case "leave":
 		if !s.s.release(pos[0]) {
-			s.printf("has nothing")
+			s.Printf("has nothing")
 		}
 	case "tick":
-		d, err := time.ParseDuration(pos[0])
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.now = s.now.Add(d)
+		s.now = s.now.Add(l.Duration(pos[0]))
 		if s.s.expire(s.now) {
-			s.printf("locks ended")
+			s.Printf("locks ended")
 		}
 	case "log-start":
 		s.s.advance(s.num(pos[0]))
 	case "write":
 		if s.w = s.s.flush(); s.w == nil {
-			s.printf("nothing to write")
+			s.Printf("nothing to write")
 			return
 		}
-		s.printf("write %d start %d complete %d%s", s.w.id, s.w.start, s.w.complete, formatBatches(s.w.batches))
+		s.Printf("write %d start %d complete %d%s", s.w.id, s.w.start, s.w.complete, formatBatches(s.w.batches))
 	case "ok", "fail", "lost": // lost: written, but the answer did not come
-		if fields[0] != "fail" {
+		if l.Name != "fail" {
 			s.kept.write(s.w.start, s.w.batches)
 		}
-		s.s.written(s.w, fields[0] == "ok", s.now)
+		s.s.written(s.w, l.Name == "ok", s.now)
 		s.w = nil
 	case "state":
-		s.printf("start %d end %d", s.s.start, s.s.end)
+		s.Printf("start %d end %d", s.s.start, s.s.end)
 		for i := range s.s.spans {
 			p := &s.s.spans[i]
 			text := fmt.Sprintf("  %d-%d %s %d", p.first, p.last, stateNames[p.state], p.count)
@@ -229,10 +167,10 @@ func (s *script) command(line string) {
 			if p.gap {
 				text += " gap"
 			}
-			s.printf("%s", text)
+			s.Printf("%s", text)
 		}
 	default:
-		s.t.Fatalf("unknown command %q", line)
+		s.t.Fatalf("unknown command %q", l.Text)
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // consumerGolden are the golden records that make a group, as pairs of key and value.
@@ -201,7 +203,8 @@ func TestLongIDs(t *testing.T) {
 		"beat member=m group=" + long, "beat member=" + long, "beat member=m instance=" + long, "beat member=m rack=" + long, "beat member=m regex=" + long,
 		"commit t/0:1 group=" + long,
 	} {
-		req := buildRequest(t, strings.Fields(line)[0], parseArgs(t, line), w.topics)
+		l := scripttest.Parse(t, line)
+		req := buildRequest(t, l.Name, l, w.topics)
 		w.co.Handle(Caller{}, req, func(resp kmsg.Response) {
 			if got := describeResponse(resp); strings.Contains(got, "ok") {
 				t.Errorf("%.20s…: %s", line, got)

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // FuzzRequest sends arbitrary requests of the APIs handled here to a coordinator
@@ -15,9 +17,9 @@ import (
 func FuzzRequest(f *testing.F) {
 	for _, name := range []string{"join", "sync", "heartbeat", "leave", "commit", "fetch", "list", "describe", "delete", "beat", "describe-consumer", "stream", "describe-streams"} {
 		for _, line := range []string{"x", "x member=c-1", "x member=c-1 generation=1 assign=c-1:p"} {
-			a := args{line: line, kv: map[string]string{}}
+			a := scripttest.Line{Text: line, Named: map[string]string{}}
 			for k, v := range map[string]string{"member": "c-1", "generation": "1"} {
-				a.kv[k] = v
+				a.Named[k] = v
 			}
 			req := buildRequest(nil, name, a, fakeTopics{})
 			f.Add(req.Key(), req.GetVersion(), req.AppendTo(nil))

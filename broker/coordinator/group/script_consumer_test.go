@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // parsePartitions reads topic/0+1,topic/2; "-" is none.
@@ -46,16 +48,16 @@ func partitionsText(a assignment) string {
 	return strings.Join(parts, ",")
 }
 
-func buildConsumerRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Request {
+func buildConsumerRequest(t *testing.T, name string, a scripttest.Line, topics fakeTopics) kmsg.Request {
 	switch name {
 	case "beat":
 		r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		r.Group, r.MemberID, r.MemberEpoch = a.str("group", "g"), a.str("member", ""), int32(a.num("at", 0))
-		r.InstanceID, r.RackID, r.ServerAssignor, r.SubscribedTopicRegex = a.opt("instance"), a.opt("rack"), a.opt("assignor"), a.opt("regex")
-		r.SubscribedTopicNames = a.list("topics")
-		if _, ok := a.kv["has"]; ok || r.MemberEpoch == joinEpoch {
+		r.Group, r.MemberID, r.MemberEpoch = a.Str("group", "g"), a.Str("member", ""), int32(a.Num("at", 0))
+		r.InstanceID, r.RackID, r.ServerAssignor, r.SubscribedTopicRegex = a.Opt("instance"), a.Opt("rack"), a.Opt("assignor"), a.Opt("regex")
+		r.SubscribedTopicNames = a.List("topics")
+		if _, ok := a.Named["has"]; ok || r.MemberEpoch == joinEpoch {
 			r.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-			has := parsePartitions(t, a.kv["has"], topics)
+			has := parsePartitions(t, a.Named["has"], topics)
 			for _, id := range has.topics() {
 				rt := kmsg.NewConsumerGroupHeartbeatRequestTopic()
 				rt.TopicID, rt.Partitions = id, has[id]
@@ -63,15 +65,15 @@ func buildConsumerRequest(t *testing.T, name string, a args, topics fakeTopics) 
 			}
 		}
 		if r.MemberEpoch == joinEpoch {
-			r.RebalanceTimeoutMillis = int32(a.dur("rebalance", 60e9).Milliseconds())
-			if a.kv["regex"] == "" && a.kv["topics"] == "" {
+			r.RebalanceTimeoutMillis = int32(a.Dur("rebalance", 60e9).Milliseconds())
+			if a.Named["regex"] == "" && a.Named["topics"] == "" {
 				r.SubscribedTopicNames = []string{"t"}
 			}
 		}
 		return r
 	case "describe-consumer":
 		r := kmsg.NewPtrConsumerGroupDescribeRequest()
-		r.Groups = a.pos
+		r.Groups = a.Words
 		return r
 	}
 	return nil
@@ -133,12 +135,12 @@ func (m *consumerMember) String() string {
 }
 
 func (s *script) consumerState(id string, g *consumerGroup) {
-	s.printf("group %s %s epoch=%d assigned=%d topics=%s", id, g.stateName(), g.epoch, g.assigned, strings.Join(g.subscribed, "+"))
+	s.Printf("group %s %s epoch=%d assigned=%d topics=%s", id, g.stateName(), g.epoch, g.assigned, strings.Join(g.subscribed, "+"))
 	for _, re := range slices.Sorted(maps.Keys(g.regexes)) {
-		s.printf("  regex %s = %s", re, strings.Join(g.regexes[re].topics, "+"))
+		s.Printf("  regex %s = %s", re, strings.Join(g.regexes[re].topics, "+"))
 	}
 	for _, m := range g.members {
-		s.printf("  %s target=%s", m, partitionsText(g.targets[m.id]))
+		s.Printf("  %s target=%s", m, partitionsText(g.targets[m.id]))
 	}
 }
 
@@ -232,12 +234,12 @@ func classicText(b []byte) string {
 }
 
 // beat sends a heartbeat of a member that nothing happens to.
-func (s *script) beat(id string, a args) {
+func (s *script) beat(id string, a scripttest.Line) {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-	req.Version, req.Group, req.MemberID, req.MemberEpoch = 1, a.str("group", "g"), id, int32(a.num("at", 0))
+	req.Version, req.Group, req.MemberID, req.MemberEpoch = 1, a.Str("group", "g"), id, int32(a.Num("at", 0))
 	s.co.Handle(Caller{ClientID: "c", ClientHost: "/127.0.0.1"}, req, func(resp kmsg.Response) {
 		if r := resp.(*kmsg.ConsumerGroupHeartbeatResponse); r.ErrorCode != 0 || r.MemberEpoch != req.MemberEpoch || r.Assignment != nil {
-			s.printf("%s <- %s", id, describeResponse(resp))
+			s.Printf("%s <- %s", id, describeResponse(resp))
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // subscription is a consumer's metadata for the topics.
@@ -68,31 +70,31 @@ func parseOffsets(t *testing.T, fields []string) (out []struct {
 	return out
 }
 
-func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Request {
-	v := int16(a.num("v", -1))
+func buildRequest(t *testing.T, name string, a scripttest.Line, topics fakeTopics) kmsg.Request {
+	v := int16(a.Num("v", -1))
 	version := func(r kmsg.Request, def int16) {
 		if v < 0 {
 			v = def
 		}
 		r.SetVersion(v)
 	}
-	group := a.str("group", "g")
+	group := a.Str("group", "g")
 	switch name {
 	case "join":
 		r := kmsg.NewPtrJoinGroupRequest()
 		version(r, 9)
-		r.Group, r.MemberID, r.InstanceID, r.Reason = group, a.str("member", ""), a.opt("instance"), a.opt("reason")
-		r.SessionTimeoutMillis = int32(a.dur("session", 10e9).Milliseconds())
-		r.RebalanceTimeoutMillis = int32(a.dur("rebalance", 60e9).Milliseconds())
-		r.ProtocolType = a.str("type", "consumer")
-		r.Protocols = parseProtocols(a.str("protocols", "range:t"))
+		r.Group, r.MemberID, r.InstanceID, r.Reason = group, a.Str("member", ""), a.Opt("instance"), a.Opt("reason")
+		r.SessionTimeoutMillis = int32(a.Dur("session", 10e9).Milliseconds())
+		r.RebalanceTimeoutMillis = int32(a.Dur("rebalance", 60e9).Milliseconds())
+		r.ProtocolType = a.Str("type", "consumer")
+		r.Protocols = parseProtocols(a.Str("protocols", "range:t"))
 		return r
 	case "sync":
 		r := kmsg.NewPtrSyncGroupRequest()
 		version(r, 5)
-		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.str("member", ""), a.opt("instance"), int32(a.num("generation", 1))
-		r.ProtocolType, r.Protocol = a.opt("type"), a.opt("protocol")
-		for _, as := range a.list("assign") {
+		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.Str("member", ""), a.Opt("instance"), int32(a.Num("generation", 1))
+		r.ProtocolType, r.Protocol = a.Opt("type"), a.Opt("protocol")
+		for _, as := range a.List("assign") {
 			m, text, _ := strings.Cut(as, ":")
 			ga := kmsg.NewSyncGroupRequestGroupAssignment()
 			ga.MemberID, ga.MemberAssignment = m, []byte(text)
@@ -105,21 +107,21 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "heartbeat":
 		r := kmsg.NewPtrHeartbeatRequest()
 		version(r, 4)
-		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.str("member", ""), a.opt("instance"), int32(a.num("generation", 1))
+		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.Str("member", ""), a.Opt("instance"), int32(a.Num("generation", 1))
 		return r
 	case "leave":
 		r := kmsg.NewPtrLeaveGroupRequest()
 		version(r, 5)
-		r.Group, r.MemberID = group, a.str("member", "")
+		r.Group, r.MemberID = group, a.Str("member", "")
 		if v >= leaveBatch {
-			for _, who := range a.pos { // member or member(instance) or (instance)
+			for _, who := range a.Words { // member or member(instance) or (instance)
 				id, instance, static := strings.Cut(strings.TrimSuffix(who, ")"), "(")
 				m := kmsg.NewLeaveGroupRequestMember()
 				m.MemberID = id
 				if static {
 					m.InstanceID = &instance
 				}
-				m.Reason = a.opt("reason")
+				m.Reason = a.Opt("reason")
 				r.Members = append(r.Members, m)
 			}
 		}
@@ -127,18 +129,18 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "commit":
 		r := kmsg.NewPtrOffsetCommitRequest()
 		version(r, 9)
-		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.str("member", ""), a.opt("instance"), int32(a.num("generation", a.num("at", -1)))
-		if d := a.dur("retention", 0); d > 0 {
+		r.Group, r.MemberID, r.InstanceID, r.Generation = group, a.Str("member", ""), a.Opt("instance"), int32(a.Num("generation", a.Num("at", -1)))
+		if d := a.Dur("retention", 0); d > 0 {
 			r.RetentionTimeMillis = d.Milliseconds()
 		}
-		for _, o := range parseOffsets(t, a.pos) {
+		for _, o := range parseOffsets(t, a.Words) {
 			if n := len(r.Topics); n == 0 || r.Topics[n-1].Topic != o.topic {
 				rt := kmsg.NewOffsetCommitRequestTopic()
 				rt.Topic, rt.TopicID = o.topic, topics[o.topic].id
 				r.Topics = append(r.Topics, rt)
 			}
 			p := kmsg.NewOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset, p.Metadata, p.LeaderEpoch = o.partition, o.offset, nonEmpty(o.metadata), int32(a.num("epoch", -1))
+			p.Partition, p.Offset, p.Metadata, p.LeaderEpoch = o.partition, o.offset, nonEmpty(o.metadata), int32(a.Num("epoch", -1))
 			rt := &r.Topics[len(r.Topics)-1]
 			rt.Partitions = append(rt.Partitions, p)
 		}
@@ -146,11 +148,11 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "fetch":
 		r := kmsg.NewPtrOffsetFetchRequest()
 		version(r, 9)
-		r.RequireStable = a.num("stable", 0) != 0
+		r.RequireStable = a.Num("stable", 0) != 0
 		for _, id := range strings.Split(group, ",") {
 			g := kmsg.NewOffsetFetchRequestGroup()
-			g.Group, g.MemberID, g.MemberEpoch = id, a.opt("member"), int32(a.num("at", -1))
-			for _, o := range parseOffsets(t, a.pos) {
+			g.Group, g.MemberID, g.MemberEpoch = id, a.Opt("member"), int32(a.Num("at", -1))
+			for _, o := range parseOffsets(t, a.Words) {
 				gt := kmsg.NewOffsetFetchRequestGroupTopic()
 				gt.Topic, gt.TopicID, gt.Partitions = o.topic, topics[o.topic].id, []int32{o.partition}
 				if _, ok := topics[o.topic]; !ok {
@@ -168,7 +170,7 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "offset-delete":
 		r := kmsg.NewPtrOffsetDeleteRequest()
 		r.Group = group
-		for _, o := range parseOffsets(t, a.pos) {
+		for _, o := range parseOffsets(t, a.Words) {
 			rt := kmsg.NewOffsetDeleteRequestTopic()
 			rp := kmsg.NewOffsetDeleteRequestTopicPartition()
 			rp.Partition = o.partition
@@ -179,17 +181,17 @@ func buildRequest(t *testing.T, name string, a args, topics fakeTopics) kmsg.Req
 	case "list":
 		r := kmsg.NewPtrListGroupsRequest()
 		version(r, 5)
-		r.StatesFilter, r.TypesFilter = a.list("states"), a.list("types")
+		r.StatesFilter, r.TypesFilter = a.List("states"), a.List("types")
 		return r
 	case "describe":
 		r := kmsg.NewPtrDescribeGroupsRequest()
 		version(r, 6)
-		r.Groups = a.pos
+		r.Groups = a.Words
 		return r
 	case "delete":
 		r := kmsg.NewPtrDeleteGroupsRequest()
 		version(r, 2)
-		r.Groups = a.pos
+		r.Groups = a.Words
 		return r
 	}
 	if req := buildShareRequest(t, name, a); req != nil {

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // parseTasks reads subtopology/0+1,subtopology/2; "-" is none.
@@ -80,26 +82,26 @@ func parseTopology(text string, epoch int32) *kmsg.StreamsGroupHeartbeatRequestT
 	return &top
 }
 
-func buildStreamsRequest(t *testing.T, name string, a args) kmsg.Request {
+func buildStreamsRequest(t *testing.T, name string, a scripttest.Line) kmsg.Request {
 	switch name {
 	case "stream":
 		r := kmsg.NewPtrStreamsGroupHeartbeatRequest()
-		r.Group, r.MemberID, r.MemberEpoch = a.str("group", "g"), a.str("member", ""), int32(a.num("at", 0))
-		r.InstanceID, r.RackID, r.ProcessID = a.opt("instance"), a.opt("rack"), a.opt("process")
-		_, shut := a.kv["shutdown"]
+		r.Group, r.MemberID, r.MemberEpoch = a.Str("group", "g"), a.Str("member", ""), int32(a.Num("at", 0))
+		r.InstanceID, r.RackID, r.ProcessID = a.Opt("instance"), a.Opt("rack"), a.Opt("process")
+		_, shut := a.Named["shutdown"]
 		r.ShutdownApplication = shut
-		if _, ok := a.kv["has"]; ok || r.MemberEpoch == joinEpoch {
-			r.ActiveTasks, r.StandbyTasks, r.WarmupTasks = parseTasks(t, a.kv["has"]), parseTasks(t, a.kv["copies"]), []kmsg.TaskIDs{}
+		if _, ok := a.Named["has"]; ok || r.MemberEpoch == joinEpoch {
+			r.ActiveTasks, r.StandbyTasks, r.WarmupTasks = parseTasks(t, a.Named["has"]), parseTasks(t, a.Named["copies"]), []kmsg.TaskIDs{}
 		}
-		if host := a.kv["endpoint"]; host != "" {
+		if host := a.Named["endpoint"]; host != "" {
 			e := kmsg.NewStreamsGroupHeartbeatRequestUserEndpoint()
 			e.Host, e.Port = host, 1
 			r.UserEndpoint = &e
 		}
-		r.EndpointInformationEpoch = int32(a.num("endpoints", 0))
+		r.EndpointInformationEpoch = int32(a.Num("endpoints", 0))
 		if r.MemberEpoch == joinEpoch {
-			r.RebalanceTimeoutMillis = int32(a.dur("rebalance", 60e9).Milliseconds())
-			r.Topology = parseTopology(a.str("topology", "t"), int32(a.num("topology-epoch", 0)))
+			r.RebalanceTimeoutMillis = int32(a.Dur("rebalance", 60e9).Milliseconds())
+			r.Topology = parseTopology(a.Str("topology", "t"), int32(a.Num("topology-epoch", 0)))
 			if r.ProcessID == nil {
 				r.ProcessID = &r.MemberID
 			}
@@ -107,7 +109,7 @@ func buildStreamsRequest(t *testing.T, name string, a args) kmsg.Request {
 		return r
 	case "describe-streams":
 		r := kmsg.NewPtrStreamsGroupDescribeRequest()
-		r.Groups = a.pos
+		r.Groups = a.Words
 		return r
 	}
 	return nil
@@ -182,13 +184,13 @@ func streamsMemberText(m *streams.Member) string {
 }
 
 func (s *script) streamsState(id string, g *streamsGroup) {
-	s.printf("group %s %s epoch=%d assigned=%d topology=%d validated=%d", id, g.stateName(), g.Epoch, g.TargetEpoch, g.Topology.Epoch, g.ValidatedEpoch)
+	s.Printf("group %s %s epoch=%d assigned=%d topology=%d validated=%d", id, g.stateName(), g.Epoch, g.TargetEpoch, g.Topology.Epoch, g.ValidatedEpoch)
 	for _, m := range g.Members() {
 		target := "none"
 		if m.Target != nil {
 			target = setText(m.Target.Active)
 		}
-		s.printf("  %s target=%s", streamsMemberText(m), target)
+		s.Printf("  %s target=%s", streamsMemberText(m), target)
 	}
 }
 

@@ -7,19 +7,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // txnCommit sends a TxnOffsetCommit of the producer `pid=`.
-func (s *script) txnCommit(t *testing.T, a args) {
+func (s *script) txnCommit(t *testing.T, a scripttest.Line) {
 	s.n++
-	label := a.str("as", fmt.Sprintf("txn-commit#%d", s.n))
+	label := a.Str("as", fmt.Sprintf("txn-commit#%d", s.n))
 	r := kmsg.NewPtrTxnOffsetCommitRequest()
-	r.Version, r.TransactionalID, r.Group = int16(a.num("v", 5)), "tx", a.str("group", "g")
-	r.ProducerID, r.ProducerEpoch = a.num("pid", 7), int16(a.num("epoch", 0))
-	r.MemberID, r.InstanceID, r.Generation = a.str("member", ""), a.opt("instance"), int32(a.num("generation", -1))
-	for _, o := range parseOffsets(t, a.pos) {
+	r.Version, r.TransactionalID, r.Group = int16(a.Num("v", 5)), "tx", a.Str("group", "g")
+	r.ProducerID, r.ProducerEpoch = a.Num("pid", 7), int16(a.Num("epoch", 0))
+	r.MemberID, r.InstanceID, r.Generation = a.Str("member", ""), a.Opt("instance"), int32(a.Num("generation", -1))
+	for _, o := range parseOffsets(t, a.Words) {
 		rt := kmsg.NewTxnOffsetCommitRequestTopic()
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 		p.Partition, p.Offset, p.Metadata = o.partition, o.offset, nonEmpty(o.metadata)
@@ -27,7 +29,7 @@ func (s *script) txnCommit(t *testing.T, a args) {
 		r.Topics = append(r.Topics, rt)
 	}
 	s.waiting[label]++
-	s.co.CommitTransactional(r, uint64(a.num("guard", 0)), func(resp kmsg.Response) {
+	s.co.CommitTransactional(r, uint64(a.Num("guard", 0)), func(resp kmsg.Response) {
 		if s.waiting[label]--; s.waiting[label] == 0 {
 			delete(s.waiting, label)
 		}
@@ -37,21 +39,21 @@ func (s *script) txnCommit(t *testing.T, a args) {
 				out = append(out, fmt.Sprintf("%s/%d %s", rt.Topic, p.Partition, errorName(p.ErrorCode)))
 			}
 		}
-		s.printf("%s <- %s", label, strings.Join(out, " "))
+		s.Printf("%s <- %s", label, strings.Join(out, " "))
 	})
 }
 
 // marker writes the marker of a producer's transaction to the log, as a partition does, and
 // tells the coordinator.
-func (s *script) marker(t *testing.T, a args) {
+func (s *script) marker(t *testing.T, a scripttest.Line) {
 	kind := record.Abort
-	if a.pos[0] == "commit" {
+	if a.Words[0] == "commit" {
 		kind = record.Commit
 	}
-	s.append(markerBatch(t, a.num("pid", 7), kind))
-	s.co.TransactionEnded(0, a.num("pid", 7), kind == record.Commit, func(err error) {
+	s.append(markerBatch(t, a.Num("pid", 7), kind))
+	s.co.TransactionEnded(0, a.Num("pid", 7), kind == record.Commit, func(err error) {
 		if err != nil {
-			s.printf("marker <- %v", err)
+			s.Printf("marker <- %v", err)
 		}
 	})
 }

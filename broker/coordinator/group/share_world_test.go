@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/coordinator/share"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
 
 // fakeShares are the coordinators of share partitions, and the tasks that ask them.
@@ -109,15 +111,15 @@ func (w *world) checkShareGroup(id string, g *shareGroup) {
 	}
 }
 
-func buildShareRequest(t *testing.T, name string, a args) kmsg.Request {
-	group := a.str("group", "g")
+func buildShareRequest(t *testing.T, name string, a scripttest.Line) kmsg.Request {
+	group := a.Str("group", "g")
 	offsets := func(each func(topic string, partition int32, offset int64)) {
-		for _, word := range a.pos {
+		for _, word := range a.Words {
 			var partition int32
 			var offset int64
 			topic, rest, _ := strings.Cut(word, "/")
 			if n, err := fmt.Sscanf(rest, "%d:%d", &partition, &offset); n < 1 {
-				t.Fatalf("%s: %v", a.line, err)
+				t.Fatalf("%s: %v", a.Text, err)
 			}
 			each(topic, partition, offset)
 		}
@@ -125,12 +127,12 @@ func buildShareRequest(t *testing.T, name string, a args) kmsg.Request {
 	switch name {
 	case "share-beat":
 		r := kmsg.NewPtrShareGroupHeartbeatRequest()
-		r.Version, r.GroupID, r.MemberID, r.MemberEpoch, r.RackID = 1, group, a.str("member", ""), int32(a.num("at", 0)), a.opt("rack")
-		r.SubscribedTopicNames = a.list("topics")
+		r.Version, r.GroupID, r.MemberID, r.MemberEpoch, r.RackID = 1, group, a.Str("member", ""), int32(a.Num("at", 0)), a.Opt("rack")
+		r.SubscribedTopicNames = a.List("topics")
 		return r
 	case "describe-share":
 		r := kmsg.NewPtrShareGroupDescribeRequest()
-		r.Version, r.GroupIDs = 1, a.pos
+		r.Version, r.GroupIDs = 1, a.Words
 		return r
 	case "share-offsets":
 		r := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
@@ -152,7 +154,7 @@ func buildShareRequest(t *testing.T, name string, a args) kmsg.Request {
 	case "delete-share":
 		r := kmsg.NewPtrDeleteShareGroupOffsetsRequest()
 		r.GroupID = group
-		for _, topic := range a.pos {
+		for _, topic := range a.Words {
 			r.Topics = append(r.Topics, kmsg.DeleteShareGroupOffsetsRequestTopic{Topic: topic})
 		}
 		return r
@@ -235,9 +237,9 @@ func (p *shareParts) String() string {
 }
 
 func (s *script) shareState(id string, g *shareGroup) {
-	s.printf("group %s %s epoch=%d assigned=%d topics=%s %v", id, g.stateName(), g.epoch, g.assigned, strings.Join(g.subscribed, "+"), &g.parts)
+	s.Printf("group %s %s epoch=%d assigned=%d topics=%s %v", id, g.stateName(), g.epoch, g.assigned, strings.Join(g.subscribed, "+"), &g.parts)
 	for _, m := range g.members {
-		s.printf("  %s at=%d %s target=%s", m.id, m.epoch, partitionsText(m.owned), partitionsText(g.targets[m.id]))
+		s.Printf("  %s at=%d %s target=%s", m.id, m.epoch, partitionsText(m.owned), partitionsText(g.targets[m.id]))
 	}
 }
 

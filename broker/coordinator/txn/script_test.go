@@ -2,53 +2,29 @@ package txn
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/internal/record"
+	"github.com/tidelinehq/tideline/internal/scripttest"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the outputs of the script tests anew")
 
 // TestScripts runs testdata/*.txt: lines of commands, a line ----, and the output up to the
 // next empty line. See testdata/README.md for the commands.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(text))
-			if *rewrite {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(text) {
-				t.Errorf("output differs; got:\n%s", got)
-			}
-		})
-	}
+	scripttest.Run(t, newScript)
 }
 
 type script struct {
 	*world
-	out     strings.Builder
+	*scripttest.Output
 	who     map[string]producer // what the producer of an id knows of itself
 	waiting []asked
 }
@@ -60,36 +36,16 @@ type asked struct {
 	tell func(kmsg.Response) string
 }
 
-func runScript(t *testing.T, text string) string {
-	s := &script{world: newWorld(t), who: map[string]producer{}}
+func newScript(t *testing.T, out *scripttest.Output) scripttest.Script {
+	s := &script{world: newWorld(t), Output: out, who: map[string]producer{}}
 	s.onBatch = s.logged
-	var done strings.Builder
-	for i, block := range strings.Split(strings.TrimRight(text, "\n"), "\n\n") {
-		if i > 0 {
-			done.WriteString("\n")
-		}
-		commands, _, _ := strings.Cut(block, "\n----")
-		comment := true
-		for line := range strings.Lines(commands) {
-			if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {
-				continue
-			}
-			comment = false
-			s.command(line)
+	return scripttest.Script{
+		Command: func(l scripttest.Line) {
+			s.command(l)
 			s.answers()
-		}
-		done.WriteString(commands + "\n")
-		if !comment {
-			done.WriteString("----\n" + s.out.String())
-		}
-		s.out.Reset()
-		s.checkReplay()
+		},
+		BlockEnd: s.checkReplay,
 	}
-	return done.String()
-}
-
-func (s *script) printf(format string, args ...any) {
-	s.out.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
 }
 
 // logged shows the records of a batch.
@@ -103,9 +59,9 @@ func (s *script) logged(b record.Batch) {
 			s.t.Fatal(err)
 		}
 		if e.t == nil {
-			s.printf("  log %s gone", e.id)
+			s.Printf("  log %s gone", e.id)
 		} else {
-			s.printf("  log %s", s.show(e.id, e.t))
+			s.Printf("  log %s", s.show(e.id, e.t))
 		}
 	}
 }
@@ -132,7 +88,7 @@ func (s *script) answers() {
 		if len(*a.got) > 1 {
 			s.t.Fatalf("%s is answered %d times", a.line, len(*a.got))
 		}
-		s.printf("%s <- %s", a.line, a.tell((*a.got)[0]))
+		s.Printf("%s <- %s", a.line, a.tell((*a.got)[0]))
 		return true
 	})
 }
@@ -147,38 +103,11 @@ func codeName(code int16) string {
 	return fmt.Sprint(code)
 }
 
-func (s *script) command(line string) {
-	kv := map[string]string{}
-	var pos []string
-	fields := strings.Fields(line)
-	for _, f := range fields[1:] {
-		if k, v, ok := strings.Cut(f, "="); ok {
-			kv[k] = v
-		} else {
-			pos = append(pos, f)
-		}
-	}
-	num := func(k string, def int64) int64 {
-		v, ok := kv[k]
-		if !ok {
-			return def
-		}
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil {
-			s.t.Fatalf("%s: %v", line, err)
-		}
-		return n
-	}
-	duration := func(v string) time.Duration {
-		d, err := time.ParseDuration(v)
-		if err != nil {
-			s.t.Fatalf("%s: %v", line, err)
-		}
-		return d
-	}
+func (s *script) command(l scripttest.Line) {
+	pos := l.Words
 	who := func(id string) producer {
-		if v, ok := kv["as"]; ok {
-			a, b, _ := strings.Cut(v, ":")
+		if v := l.Opt("as"); v != nil {
+			a, b, _ := strings.Cut(*v, ":")
 			pid, _ := strconv.ParseInt(a, 10, 64)
 			epoch, _ := strconv.ParseInt(b, 10, 16)
 			return producer{pid, int16(epoch)}
@@ -186,17 +115,17 @@ func (s *script) command(line string) {
 		return s.who[id]
 	}
 	ask := func(req kmsg.Request, tell func(kmsg.Response) string) {
-		s.waiting = append(s.waiting, asked{line, s.send(req), tell})
+		s.waiting = append(s.waiting, asked{l.Text, s.send(req), tell})
 	}
-	switch fields[0] {
+	switch l.Name {
 	case "level":
-		s.level = int16(num("v", 2))
+		s.level = int16(l.Num("v", 2))
 	case "set":
-		s.cfg.MaxIDs = int(num("max-ids", int64(s.cfg.MaxIDs)))
-		s.cfg.MaxPartitions = int(num("max-partitions", int64(s.cfg.MaxPartitions)))
+		s.cfg.MaxIDs = int(l.Num("max-ids", int64(s.cfg.MaxIDs)))
+		s.cfg.MaxPartitions = int(l.Num("max-partitions", int64(s.cfg.MaxPartitions)))
 	case "epoch": // as after very many transactions
 		t := *s.m.txns[pos[0]]
-		t.epoch = int16(num("is", 0))
+		t.epoch = int16(l.Num("is", 0))
 		r := transactionRecord(pos[0], &t, s.level)
 		b := record.NewBuilder(record.Options{ProducerID: record.NoProducerID})
 		if err := b.Add(record.Record{Key: r.Key, Value: r.Value}); err != nil {
@@ -207,9 +136,9 @@ func (s *script) command(line string) {
 		s.who[pos[0]] = producer{t.producerID, t.epoch}
 	case "init":
 		req := kmsg.NewPtrInitProducerIDRequest()
-		req.Version = int16(num("v", 5))
-		req.TransactionalID, req.TransactionTimeoutMillis = &pos[0], int32(num("timeout", 60_000))
-		if _, ok := kv["as"]; ok || len(pos) > 1 && pos[1] == "again" {
+		req.Version = int16(l.Num("v", 5))
+		req.TransactionalID, req.TransactionTimeoutMillis = &pos[0], int32(l.Num("timeout", 60_000))
+		if l.Opt("as") != nil || len(pos) > 1 && pos[1] == "again" {
 			p := who(pos[0])
 			req.ProducerID, req.ProducerEpoch = p.id, p.epoch
 		}
@@ -222,7 +151,7 @@ func (s *script) command(line string) {
 			return fmt.Sprintf("%d:%d", resp.ProducerID, resp.ProducerEpoch)
 		})
 	case "add", "verify":
-		p, v := who(pos[0]), int16(num("v", 5))
+		p, v := who(pos[0]), int16(l.Num("v", 5))
 		var topics []kmsg.AddPartitionsToTxnRequestTransactionTopic
 		for _, tp := range pos[1:] {
 			name, n, _ := strings.Cut(tp, "/")
@@ -242,7 +171,7 @@ func (s *script) command(line string) {
 			}
 		} else {
 			one := kmsg.NewAddPartitionsToTxnRequestTransaction()
-			one.TransactionalID, one.ProducerID, one.ProducerEpoch, one.VerifyOnly, one.Topics = pos[0], p.id, p.epoch, fields[0] == "verify", topics
+			one.TransactionalID, one.ProducerID, one.ProducerEpoch, one.VerifyOnly, one.Topics = pos[0], p.id, p.epoch, l.Name == "verify", topics
 			req.Transactions = append(req.Transactions, one)
 		}
 		ask(req, func(r kmsg.Response) string {
@@ -261,14 +190,14 @@ func (s *script) command(line string) {
 	case "offsets":
 		p := who(pos[0])
 		req := kmsg.NewPtrAddOffsetsToTxnRequest()
-		req.Version = int16(num("v", 4))
+		req.Version = int16(l.Num("v", 4))
 		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = pos[0], p.id, p.epoch, pos[1]
 		ask(req, func(r kmsg.Response) string { return codeName(r.(*kmsg.AddOffsetsToTxnResponse).ErrorCode) })
 	case "commit", "abort":
 		p := who(pos[0])
 		req := kmsg.NewPtrEndTxnRequest()
-		req.Version = int16(num("v", 5))
-		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = pos[0], p.id, p.epoch, fields[0] == "commit"
+		req.Version = int16(l.Num("v", 5))
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = pos[0], p.id, p.epoch, l.Name == "commit"
 		ask(req, func(r kmsg.Response) string {
 			resp := r.(*kmsg.EndTxnResponse)
 			if resp.ErrorCode != 0 || resp.ProducerID < 0 {
@@ -283,14 +212,14 @@ func (s *script) command(line string) {
 			if j.commit {
 				result = "commit"
 			}
-			s.printf("  marker %s %d:%d %s in %d partitions, coordinator epoch %d, version %d", j.id, j.producerID, j.epoch, result, j.left, j.shard.epoch, j.version)
+			s.Printf("  marker %s %d:%d %s in %d partitions, coordinator epoch %d, version %d", j.id, j.producerID, j.epoch, result, j.left, j.shard.epoch, j.version)
 		}
 	case "markers":
 		s.markers()
 	case "refill":
 		s.refill()
 	case "tick":
-		s.tick(duration(pos[0]))
+		s.tick(l.Duration(pos[0]))
 	case "hold":
 		s.hold = true
 	case "ack":
@@ -301,11 +230,11 @@ func (s *script) command(line string) {
 		s.failover(len(pos) > 0 && pos[0] == "keep")
 	case "state":
 		for _, id := range s.m.ids() {
-			s.printf("  %s", s.show(id, s.m.txns[id]))
+			s.Printf("  %s", s.show(id, s.m.txns[id]))
 		}
 	case "waiting":
 		for _, a := range s.waiting {
-			s.printf("  %s", a.line)
+			s.Printf("  %s", a.line)
 		}
 	case "describe":
 		req := kmsg.NewPtrDescribeTransactionsRequest()
@@ -324,16 +253,12 @@ func (s *script) command(line string) {
 	case "list":
 		req := kmsg.NewPtrListTransactionsRequest()
 		req.Version = 2
-		if v, ok := kv["states"]; ok {
-			req.StateFilters = strings.Split(v, ",")
+		req.StateFilters = l.List("states")
+		if l.Opt("id") != nil {
+			req.ProducerIDFilters = []int64{l.Num("id", 0)}
 		}
-		if _, ok := kv["id"]; ok {
-			req.ProducerIDFilters = []int64{num("id", 0)}
-		}
-		req.DurationFilterMillis = num("longer", -1)
-		if v, ok := kv["like"]; ok {
-			req.TransactionalIDPattern = &v
-		}
+		req.DurationFilterMillis = l.Num("longer", -1)
+		req.TransactionalIDPattern = l.Opt("like")
 		ask(req, func(r kmsg.Response) string {
 			resp := r.(*kmsg.ListTransactionsResponse)
 			var out []string
@@ -349,6 +274,6 @@ func (s *script) command(line string) {
 			return strings.Join(out, "; ")
 		})
 	default:
-		s.t.Fatalf("unknown command: %s", line)
+		s.t.Fatalf("unknown command: %s", l.Text)
 	}
 }
