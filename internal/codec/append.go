@@ -13,6 +13,20 @@ func AppendBool(dst []byte, v bool) []byte {
 	return append(dst, 0)
 }
 
+// AppendInt16 appends two bytes.
+func AppendInt16(dst []byte, v int16) []byte { return binary.BigEndian.AppendUint16(dst, uint16(v)) }
+
+// AppendInt32 appends four bytes.
+func AppendInt32(dst []byte, v int32) []byte { return binary.BigEndian.AppendUint32(dst, uint32(v)) }
+
+// AppendInt64 appends eight bytes.
+func AppendInt64(dst []byte, v int64) []byte { return binary.BigEndian.AppendUint64(dst, uint64(v)) }
+
+// AppendShortString appends s, of at most 32767 bytes, behind a length of two bytes.
+func AppendShortString(dst []byte, s string) []byte {
+	return append(AppendInt16(dst, int16(len(s))), s...)
+}
+
 // AppendBytes appends b behind its uvarint length.
 func AppendBytes(dst, b []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(b)))

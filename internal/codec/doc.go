@@ -6,6 +6,15 @@
 // least significant group first; signed ones are zigzag. A byte string or list
 // is preceded by its uvarint length.
 //
+// Flexible structures, of requests and of the records of internal topics alike, have
+// lengths of their own (compact.go): one higher, for 0 is null. Each structure, those in
+// arrays too, ends in tagged fields:
+//
+//	uvarint  fields      most often 0
+//	uvarint  tag       ─┐ for each field, tags ascending;
+//	uvarint  size       │ a tag that is not known is passed over
+//	bytes    value     ─┘
+//
 // # What it refuses
 //
 // Reads beyond the end (ErrShort), and varints that do not fit or counts that

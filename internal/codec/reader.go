@@ -195,6 +195,9 @@ func (r *Reader) Bytes() []byte {
 // String is a copy of a byte string behind its uvarint length.
 func (r *Reader) String() string { return string(r.Bytes()) }
 
+// ShortString is a copy of a string behind a length of two bytes.
+func (r *Reader) ShortString() string { return string(r.Take(int(r.Int16()))) }
+
 // Count reads a uvarint number of elements, of which each takes at least
 // elementBytes (≥ 1) bytes; a count that the remaining bytes cannot hold fails,
 // so that the caller may make room for it.

@@ -305,7 +305,7 @@ func (t *consumerTurn) replace(old *consumerMember, id string) *consumerMember {
 	t.out.Records = append(t.out.Records, mb.memberRecord(t.id))
 	if ok {
 		t.g.targets[id] = target
-		t.out.Records = append(t.out.Records, targetOfRecord(t.id, id, target))
+		t.out.Records = append(t.out.Records, targetOfRecord(keyConsumerTargetOf, t.id, id, target))
 	}
 	t.out.Records = append(t.out.Records, mb.currentRecord(t.id))
 	return &mb

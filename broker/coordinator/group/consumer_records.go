@@ -1,105 +1,75 @@
 package group
 
 import (
-	"fmt"
+	"bytes"
 	"maps"
 	"slices"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // The records of a consumer group, as Apache Kafka has them; see docs/formats.md.
 
 func (g *consumerGroup) groupRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(g.epoch)
-	if g.hash != 0 {
-		hash := flexWriter{}
-		hash.int64(g.hash)
-		w.tags(flexTag{0, hash.b})
-	} else {
-		w.tags()
-	}
-	return coordinator.Record{Key: recordKey{keyConsumerGroup, group, ""}.bytes(), Value: w.b}
+	return epochRecord(keyConsumerGroup, group, g.epoch, g.hash)
 }
 
 func (g *consumerGroup) targetRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(g.assigned)
-	if g.targetAt != 0 {
-		at := flexWriter{}
-		at.int64(g.targetAt)
-		w.tags(flexTag{0, at.b})
-	} else {
-		w.tags()
-	}
-	return coordinator.Record{Key: recordKey{keyConsumerTarget, group, ""}.bytes(), Value: w.b}
+	return epochRecord(keyConsumerTarget, group, g.assigned, g.targetAt)
 }
 
-func targetOfRecord(group, member string, a assignment) coordinator.Record {
-	w := newFlexWriter(0)
-	w.assignment(a)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyConsumerTargetOf, group, member}.bytes(), Value: w.b}
-}
+// classicThere precedes what a member of the classic protocol has: a structure that could be null.
+const classicThere = 1
 
 func (m *consumerMember) memberRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.nullable(m.instance)
-	w.nullable(m.rack)
-	w.string(m.clientID)
-	w.string(m.clientHost)
-	w.strings(m.topics)
-	w.nullable(m.regex)
-	w.int32(int32(m.rebalanceTimeout.Milliseconds()))
-	w.nullable(m.assignor)
+	b := newValue()
+	b = codec.AppendCompactNullable(b, m.instance)
+	b = codec.AppendCompactNullable(b, m.rack)
+	b = codec.AppendCompact(b, m.clientID)
+	b = codec.AppendCompact(b, m.clientHost)
+	b = codec.AppendCompactStrings(b, m.topics)
+	b = codec.AppendCompactNullable(b, m.regex)
+	b = codec.AppendInt32(b, int32(m.rebalanceTimeout.Milliseconds()))
+	b = codec.AppendCompactNullable(b, m.assignor)
 	if c := m.classic; c != nil {
-		t := flexWriter{}
-		t.int8(1) // a nullable structure that is there
-		t.int32(int32(c.sessionTimeout.Milliseconds()))
-		t.size(len(c.protocols))
+		t := codec.AppendInt32([]byte{classicThere}, int32(c.sessionTimeout.Milliseconds()))
+		t = codec.AppendCompactLen(t, len(c.protocols))
 		for _, p := range c.protocols {
-			t.string(p.name)
-			t.bytes(p.metadata)
-			t.tags()
+			t = codec.AppendCompact(t, p.name)
+			t = codec.AppendCompact(t, p.metadata)
+			t = codec.AppendTags(t)
 		}
-		t.tags()
-		w.tags(flexTag{0, t.b})
+		b = codec.AppendTags(b, codec.Tag{Tag: 0, Value: codec.AppendTags(t)})
 	} else {
-		w.tags()
+		b = codec.AppendTags(b)
 	}
-	return coordinator.Record{Key: recordKey{keyConsumerMember, group, m.id}.bytes(), Value: w.b}
+	return coordinator.Record{Key: recordKey{keyConsumerMember, group, m.id}.bytes(), Value: b}
 }
 
 func (m *consumerMember) currentRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(m.epoch)
-	w.int32(m.previous)
-	w.int8(int8(m.state))
-	w.size(len(m.owned))
+	b := newValue()
+	b = codec.AppendInt32(b, m.epoch)
+	b = codec.AppendInt32(b, m.previous)
+	b = append(b, byte(m.state))
+	b = codec.AppendCompactLen(b, len(m.owned))
 	for _, id := range m.owned.topics() {
-		w.id(id)
-		w.int32s(m.owned[id])
-		since := flexWriter{}
-		since.int32s(m.since[id])
-		w.tags(flexTag{0, since.b})
+		b = append(b, id[:]...)
+		b = codec.AppendCompactInt32s(b, m.owned[id])
+		b = codec.AppendTags(b, codec.Tag{Tag: 0, Value: codec.AppendCompactInt32s(nil, m.since[id])})
 	}
-	w.assignment(m.revoking)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyConsumerCurrent, group, m.id}.bytes(), Value: w.b}
+	b = appendAssignment(b, m.revoking)
+	b = codec.AppendTags(b)
+	return coordinator.Record{Key: recordKey{keyConsumerCurrent, group, m.id}.bytes(), Value: b}
 }
 
 func (r *resolvedRegex) record(group, regex string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.strings(r.topics)
-	w.int64(int64(r.version))
-	w.int64(r.at)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyConsumerRegex, group, regex}.bytes(), Value: w.b}
-}
-
-func tombstone(version int16, group, part string) coordinator.Record {
-	return coordinator.Record{Key: recordKey{version, group, part}.bytes()}
+	b := newValue()
+	b = codec.AppendCompactStrings(b, r.topics)
+	b = codec.AppendInt64(b, int64(r.version))
+	b = codec.AppendInt64(b, r.at)
+	b = codec.AppendTags(b)
+	return coordinator.Record{Key: recordKey{keyConsumerRegex, group, regex}.bytes(), Value: b}
 }
 
 func memberTombstones(group, member string) []coordinator.Record {
@@ -123,7 +93,7 @@ func (g *consumerGroup) records(group string) []coordinator.Record {
 		out = append(out, g.groupRecord(group))
 	}
 	for _, id := range slices.Sorted(maps.Keys(g.targets)) {
-		out = append(out, targetOfRecord(group, id, g.targets[id]))
+		out = append(out, targetOfRecord(keyConsumerTargetOf, group, id, g.targets[id]))
 	}
 	if g.assigned != 0 {
 		out = append(out, g.targetRecord(group))
@@ -165,16 +135,7 @@ func (g *consumerGroup) replay(key recordKey, value []byte) error {
 		g.forget(key)
 		return nil
 	}
-	r, err := openFlex(value)
-	if err != nil {
-		return fmt.Errorf("consumer group=%q key version=%d: %w", key.group, key.version, err)
-	}
-	set := g.read(key, r)
-	if err := r.end(); err != nil {
-		return fmt.Errorf("consumer group=%q key version=%d: %w", key.group, key.version, err)
-	}
-	set()
-	return nil
+	return readValue(key, value, g.read)
 }
 
 func (g *consumerGroup) forget(key recordKey) {
@@ -199,15 +160,10 @@ func (g *consumerGroup) forget(key recordKey) {
 }
 
 // read reads a value and returns what installs it.
-func (g *consumerGroup) read(key recordKey, r *flexReader) func() {
+func (g *consumerGroup) read(key recordKey, r *codec.Reader) func() {
 	switch key.version {
 	case keyConsumerGroup:
-		epoch, hash := r.int32(), int64(0)
-		r.tags(func(tag uint64, b []byte) {
-			if tag == 0 && len(b) == 8 {
-				hash = (&flexReader{b: b}).int64()
-			}
-		})
+		epoch, hash := readEpoch(r)
 		return func() { g.stored, g.epoch, g.hash = true, epoch, hash }
 	case keyConsumerMember:
 		m := readMember(r)
@@ -219,85 +175,70 @@ func (g *consumerGroup) read(key recordKey, r *flexReader) func() {
 			g.put(m)
 		}
 	case keyConsumerTarget:
-		epoch, at := r.int32(), int64(0)
-		r.tags(func(tag uint64, b []byte) {
-			if tag == 0 && len(b) == 8 {
-				at = (&flexReader{b: b}).int64()
-			}
-		})
+		epoch, at := readEpoch(r)
 		return func() { g.assigned, g.targetAt = epoch, at }
 	case keyConsumerTargetOf:
-		a := r.assignment()
-		r.tags(nil)
+		a := decodeAssignment(r)
+		r.Tags(nil)
 		return func() { g.targets[key.part] = a }
 	case keyConsumerCurrent:
 		return g.readCurrent(key, r)
 	case keyConsumerRegex:
-		re := &resolvedRegex{topics: r.strings(), version: uint64(r.int64()), at: r.int64()}
+		re := &resolvedRegex{topics: r.CompactStrings(), version: uint64(r.Int64()), at: r.Int64()}
 		re.seen, re.seenAt = re.version, re.at
-		r.tags(nil)
+		r.Tags(nil)
 		return func() { g.regexes[key.part] = re }
 	default: // partitions: what older brokers compared topics with
-		r.b = nil
+		r.Rest()
 		return func() {}
 	}
 }
 
-func readMember(r *flexReader) *consumerMember {
-	m := &consumerMember{instance: r.nullable(), rack: r.nullable(), clientID: r.string(), clientHost: r.string(), topics: r.strings(), regex: r.nullable()}
-	m.rebalanceTimeout = millis(max(r.int32(), 0))
-	m.assignor = r.nullable()
+func readMember(r *codec.Reader) *consumerMember {
+	m := &consumerMember{instance: r.CompactNullable(), rack: r.CompactNullable(), clientID: r.CompactString(), clientHost: r.CompactString(), topics: r.CompactStrings(), regex: r.CompactNullable()}
+	m.rebalanceTimeout = millis(max(r.Int32(), 0))
+	m.assignor = r.CompactNullable()
 	slices.Sort(m.topics)
-	r.tags(func(tag uint64, b []byte) {
-		if tag != 0 {
-			return
+	r.Tags(func(tag uint64, field *codec.Reader) {
+		if tag == 0 && field.Int8() == classicThere {
+			m.classic = readClassic(field)
 		}
-		t := flexReader{b: b}
-		if t.int8() != 1 {
-			return
-		}
-		c := &classicMember{sessionTimeout: millis(max(t.int32(), 0))}
-		for range max(t.size(), 0) {
-			p := protocol{t.string(), t.bytes()}
-			t.tags(nil)
-			if t.bad {
-				break
-			}
-			c.protocols = append(c.protocols, p)
-		}
-		t.tags(nil)
-		if t.end() != nil || len(c.protocols) == 0 {
-			r.bad = true
-			return
-		}
-		m.classic = c
 	})
 	return m
 }
 
-func (g *consumerGroup) readCurrent(key recordKey, r *flexReader) func() {
-	epoch, previous, state := r.int32(), r.int32(), memberState(r.int8())
+func readClassic(r *codec.Reader) *classicMember {
+	c := &classicMember{sessionTimeout: millis(max(r.Int32(), 0))}
+	r.CompactEach(3, func() { // two lengths and the count of tagged fields
+		c.protocols = append(c.protocols, protocol{r.CompactString(), bytes.Clone(r.CompactBytes())})
+		r.Tags(nil)
+	})
+	r.Tags(nil)
+	if r.Remaining() > 0 || len(c.protocols) == 0 {
+		r.Fail(codec.ErrInvalid)
+	}
+	return c
+}
+
+func (g *consumerGroup) readCurrent(key recordKey, r *codec.Reader) func() {
+	epoch, previous, state := r.Int32(), r.Int32(), memberState(r.Int8())
 	owned, since := assignment{}, epochs{}
-	for range max(r.size(), 0) {
-		id, ps := r.id(), r.int32s()
-		var es []int32
-		r.tags(func(tag uint64, b []byte) {
+	r.CompactEach(topicBytes, func() {
+		id, ps, es := r.UUID(), r.CompactInt32s(), []int32(nil)
+		r.Tags(func(tag uint64, field *codec.Reader) {
 			if tag == 0 {
-				es = (&flexReader{b: b}).int32s()
+				es = field.CompactInt32s()
 			}
 		})
-		if r.bad {
-			break
-		}
 		if len(es) != len(ps) || !slices.IsSorted(ps) {
 			es = slices.Repeat([]int32{0}, len(ps)) // not known: from the beginning
 		}
 		if owned.add(id, ps...); len(ps) > 0 && len(owned[id]) == len(es) {
 			since[id] = es
 		}
-	}
-	revoking := r.assignment()
-	r.tags(nil)
+	})
+	revoking := decodeAssignment(r)
+	r.Tags(nil)
 	return func() {
 		old := g.member(key.part)
 		if old == nil {

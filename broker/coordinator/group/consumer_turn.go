@@ -188,7 +188,7 @@ func (t *consumerTurn) target() {
 			continue
 		}
 		g.targets[mb.id] = target
-		t.out.Records = append(t.out.Records, targetOfRecord(t.id, mb.id, target))
+		t.out.Records = append(t.out.Records, targetOfRecord(keyConsumerTargetOf, t.id, mb.id, target))
 	}
 	g.assigned, g.targetAt = g.epoch, t.now.UnixMilli()
 	t.out.Records = append(t.out.Records, g.targetRecord(t.id))

@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"iter"
 	"slices"
+
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // Image is the cluster's topics at one moment. It never changes.
@@ -39,7 +41,7 @@ func metadataHash(image Image, names []string) int64 {
 			racks := slices.Clone(image.Racks(name, p))
 			slices.Sort(racks)
 			for _, r := range slices.Compact(racks) {
-				buf = append(appendString(buf, r), 1)
+				buf = append(codec.AppendShortString(buf, r), 1)
 			}
 			buf = append(buf, 2)
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // Versions of the record keys, by which the kinds of records are told apart, and
@@ -138,24 +140,27 @@ func decode(key, value []byte) (entry, error) {
 	}
 }
 
-// valueVersion is the first thing in a value. An unknown one is another error
-// than bad bytes: a newer broker wrote it.
-func valueVersion(b []byte, newest int16) error {
-	if len(b) < 2 {
-		return fmt.Errorf("value of %d bytes", len(b))
+// openValue reads a value behind its version. An unknown one is another error than bad
+// bytes: a newer broker wrote it.
+func openValue(b []byte, newest int16) (codec.Reader, error) {
+	r := codec.NewReader(b)
+	v := r.Int16()
+	switch {
+	case r.Err() != nil:
+		return r, fmt.Errorf("value of %d bytes", len(b))
+	case v < 0 || v > newest:
+		return r, fmt.Errorf("unknown value version=%d", v)
 	}
-	if v := int16(binary.BigEndian.Uint16(b)); v < 0 || v > newest {
-		return fmt.Errorf("unknown value version=%d", v)
-	}
-	return nil
+	return r, nil
 }
 
 func decodeOffset(b []byte) (*committed, error) {
-	if err := valueVersion(b, offsetValueNewest); err != nil {
+	r, err := openValue(b, offsetValueNewest)
+	if err != nil {
 		return nil, err
 	}
 	if b[1] == offsetValueWithTopicID {
-		return decodeOffsetFlexible(b)
+		return decodeOffsetFlexible(&r)
 	}
 	v := kmsg.NewOffsetCommitValue()
 	if err := v.ReadFrom(b); err != nil {
@@ -211,14 +216,16 @@ func decodeGroupRigid(b []byte) (*groupValue, error) {
 }
 
 func decodeGroup(b []byte) (*membership, error) {
-	if err := valueVersion(b, groupValueNewest); err != nil {
+	r, err := openValue(b, groupValueNewest)
+	if err != nil {
 		return nil, err
 	}
-	read := decodeGroupRigid
+	var v *groupValue
 	if b[1] == groupValueNewest {
-		read = decodeGroupFlexible
+		v, err = decodeGroupFlexible(&r)
+	} else {
+		v, err = decodeGroupRigid(b)
 	}
-	v, err := read(b)
 	if err != nil {
 		return nil, err
 	}

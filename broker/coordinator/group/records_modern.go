@@ -1,10 +1,11 @@
 package group
 
 import (
-	"encoding/binary"
 	"fmt"
 
+	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // Versions of the record keys of modern groups, of which each stands for a kind of record.
@@ -65,180 +66,109 @@ type recordKey struct {
 
 // bytes is the key as it is written.
 func (k recordKey) bytes() []byte {
-	b := binary.BigEndian.AppendUint16(make([]byte, 0, 6+len(k.group)+len(k.part)), uint16(k.version))
-	b = appendString(b, k.group)
+	b := codec.AppendInt16(make([]byte, 0, 6+len(k.group)+len(k.part)), k.version)
+	b = codec.AppendShortString(b, k.group)
 	if keyForms[k.version].part {
-		b = appendString(b, k.part)
+		b = codec.AppendShortString(b, k.part)
 	}
 	return b
 }
 
-func appendString(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
-}
-
 // decodeKey reads the key of a modern group's record.
 func decodeKey(b []byte) (recordKey, Kind, error) {
-	k := recordKey{version: int16(binary.BigEndian.Uint16(b))}
+	r := codec.NewReader(b)
+	k := recordKey{version: r.Int16()}
 	form, ok := keyForms[k.version]
 	if !ok || newModern[form.kind] == nil {
 		return k, 0, fmt.Errorf("unknown record kind, key version=%d", k.version)
 	}
-	b, bad := b[2:], false
-	take := func() string {
-		if len(b) < 2 || int(int16(binary.BigEndian.Uint16(b))) < 0 || int(binary.BigEndian.Uint16(b)) > len(b)-2 {
-			bad = true
-			return ""
-		}
-		n := 2 + int(binary.BigEndian.Uint16(b))
-		s := string(b[2:n])
-		b = b[n:]
-		return s
+	k.group = r.ShortString()
+	if form.part {
+		k.part = r.ShortString()
 	}
-	k.group = take()
-	if form.part && !bad {
-		k.part = take()
-	}
-	if bad || len(b) > 0 {
-		return k, 0, fmt.Errorf("key version=%d: %w", k.version, errTorn)
+	if err := r.Finish(); err != nil {
+		return k, 0, fmt.Errorf("key version=%d: %w", k.version, err)
 	}
 	return k, form.kind, nil
 }
 
-// flexWriter writes a flexible value, whose version comes first.
-type flexWriter struct{ b []byte }
-
-func newFlexWriter(version int16) *flexWriter {
-	return &flexWriter{b: binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(version))}
+func tombstone(version int16, group, part string) coordinator.Record {
+	return coordinator.Record{Key: recordKey{version, group, part}.bytes()}
 }
 
-func (w *flexWriter) int8(v int8)   { w.b = append(w.b, byte(v)) }
-func (w *flexWriter) int32(v int32) { w.b = binary.BigEndian.AppendUint32(w.b, uint32(v)) }
-func (w *flexWriter) int64(v int64) { w.b = binary.BigEndian.AppendUint64(w.b, uint64(v)) }
+// valueModern is the only version of the values of modern groups.
+const valueModern = 0
 
-// size writes a length or count; -1 is null.
-func (w *flexWriter) size(n int) { w.b = binary.AppendUvarint(w.b, uint64(n+1)) }
+// newValue starts a value.
+func newValue() []byte { return codec.AppendInt16(make([]byte, 0, 64), valueModern) }
 
-func (w *flexWriter) string(s string) {
-	w.size(len(s))
-	w.b = append(w.b, s...)
-}
-
-func (w *flexWriter) nullable(s *string) {
-	if s == nil {
-		w.size(-1)
-		return
+// readValue has read read a value; what that returns takes it in once all of it was read.
+func readValue(key recordKey, value []byte, read func(recordKey, *codec.Reader) func()) error {
+	r, err := openValue(value, valueModern)
+	var set func()
+	if err == nil {
+		set = read(key, &r)
+		err = r.Finish()
 	}
-	w.string(*s)
-}
-
-func (w *flexWriter) bytes(b []byte) {
-	w.size(len(b))
-	w.b = append(w.b, b...)
-}
-
-func (w *flexWriter) id(id [16]byte) { w.b = append(w.b, id[:]...) }
-
-func (w *flexWriter) strings(list []string) {
-	w.size(len(list))
-	for _, s := range list {
-		w.string(s)
+	if err != nil {
+		return fmt.Errorf("%v group=%q key version=%d: %w", keyForms[key.version].kind, key.group, key.version, err)
 	}
+	set()
+	return nil
 }
 
-func (w *flexWriter) int32s(list []int32) {
-	w.size(len(list))
-	for _, n := range list {
-		w.int32(n)
+// epochRecord is an epoch and, in a tagged field that is left out when it is 0, a number:
+// of a group the hash of its topics' metadata, of a target when it was computed.
+//
+//	version int16 │ epoch int32 │ tag 0: number int64
+func epochRecord(version int16, group string, epoch int32, number int64) coordinator.Record {
+	b := codec.AppendInt32(newValue(), epoch)
+	if number != 0 {
+		b = codec.AppendTags(b, codec.Tag{Tag: 0, Value: codec.AppendInt64(nil, number)})
+	} else {
+		b = codec.AppendTags(b)
 	}
+	return coordinator.Record{Key: recordKey{version, group, ""}.bytes(), Value: b}
 }
 
-// flexTag is a tagged field.
-type flexTag struct {
-	tag   uint64
-	value []byte
-}
-
-// tags writes tagged fields, which must ascend; none is the end of most structures.
-func (w *flexWriter) tags(fields ...flexTag) {
-	w.b = binary.AppendUvarint(w.b, uint64(len(fields)))
-	for _, f := range fields {
-		w.b = binary.AppendUvarint(w.b, f.tag)
-		w.b = binary.AppendUvarint(w.b, uint64(len(f.value)))
-		w.b = append(w.b, f.value...)
-	}
-}
-
-// openFlex starts reading a value of which only version 0 is known.
-func openFlex(value []byte) (*flexReader, error) {
-	if err := valueVersion(value, 0); err != nil {
-		return nil, err
-	}
-	return &flexReader{b: value[2:]}, nil
-}
-
-func (r *flexReader) int8() int8 {
-	if b := r.take(1); b != nil {
-		return int8(b[0])
-	}
-	return 0
-}
-
-func (r *flexReader) id() (id [16]byte) {
-	copy(id[:], r.take(16))
-	return id
-}
-
-func (r *flexReader) strings() []string {
-	n := max(r.size(), 0)
-	out := make([]string, 0, n)
-	for range n {
-		if r.bad {
-			return nil
+func readEpoch(r *codec.Reader) (epoch int32, number int64) {
+	epoch = r.Int32()
+	r.Tags(func(tag uint64, field *codec.Reader) {
+		if tag == 0 && field.Remaining() == 8 {
+			number = field.Int64()
 		}
-		out = append(out, r.string())
-	}
-	return out
+	})
+	return epoch, number
 }
 
-// int32s reads numbers; null and none are nil.
-func (r *flexReader) int32s() []int32 {
-	n := r.size()
-	if n <= 0 {
-		return nil
-	}
-	b := r.take(4 * n)
-	if b == nil {
-		return nil
-	}
-	out := make([]int32, n)
-	for i := range out {
-		out[i] = int32(binary.BigEndian.Uint32(b[4*i:]))
-	}
-	return out
+// targetOfRecord is what a member shall have.
+func targetOfRecord(version int16, group, member string, a assignment) coordinator.Record {
+	b := codec.AppendTags(appendAssignment(newValue(), a))
+	return coordinator.Record{Key: recordKey{version, group, member}.bytes(), Value: b}
 }
 
-// assignment reads topics with their partitions, as all kinds of groups have them:
+// topicBytes is what a topic in an array has at least: its id, one length, and the count
+// of tagged fields.
+const topicBytes = 16 + 1 + 1
+
+// appendAssignment writes topics with their partitions, as all kinds of groups have them:
 // an array of { topic id uuid │ partitions []int32 │ tags }.
-func (r *flexReader) assignment() assignment {
-	a := assignment{}
-	for range max(r.size(), 0) {
-		id := r.id()
-		ps := r.int32s()
-		r.tags(nil)
-		if r.bad {
-			break
-		}
-		a.add(id, ps...)
+func appendAssignment(b []byte, a assignment) []byte {
+	b = codec.AppendCompactLen(b, len(a))
+	for _, id := range a.topics() {
+		b = append(b, id[:]...)
+		b = codec.AppendCompactInt32s(b, a[id])
+		b = codec.AppendTags(b)
 	}
-	return a
+	return b
 }
 
-func (w *flexWriter) assignment(a assignment) {
-	w.size(len(a))
-	for _, id := range a.topics() {
-		w.id(id)
-		w.int32s(a[id])
-		w.tags()
-	}
+func decodeAssignment(r *codec.Reader) assignment {
+	a := assignment{}
+	r.CompactEach(topicBytes, func() {
+		id, ps := r.UUID(), r.CompactInt32s()
+		r.Tags(nil)
+		a.add(id, ps...)
+	})
+	return a
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // shareParts are the partitions of which a share group has, or is to have, a state at
@@ -93,50 +94,44 @@ func (p *shareParts) empty() bool { return len(p.initializing)+len(p.initialized
 
 // record is what the log has of it.
 func (p *shareParts) record(group string) coordinator.Record {
-	w := newFlexWriter(0)
+	b := newValue()
 	for _, topics := range []shareTopics{p.initializing, p.initialized} {
-		w.size(len(topics))
+		b = codec.AppendCompactLen(b, len(topics))
 		for _, id := range topics.ids() {
-			w.id(id)
-			w.string(topics[id].name)
-			w.int32s(topics[id].partitions)
-			w.tags()
+			b = append(b, id[:]...)
+			b = codec.AppendCompact(b, topics[id].name)
+			b = codec.AppendCompactInt32s(b, topics[id].partitions)
+			b = codec.AppendTags(b)
 		}
 	}
-	w.size(len(p.deleting))
+	b = codec.AppendCompactLen(b, len(p.deleting))
 	for _, id := range slices.SortedFunc(maps.Keys(p.deleting), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }) {
-		w.id(id)
-		w.string(p.deleting[id])
-		w.tags()
+		b = append(b, id[:]...)
+		b = codec.AppendCompact(b, p.deleting[id])
+		b = codec.AppendTags(b)
 	}
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyShareParts, group, ""}.bytes(), Value: w.b}
+	b = codec.AppendTags(b)
+	return coordinator.Record{Key: recordKey{keyShareParts, group, ""}.bytes(), Value: b}
 }
 
-func readShareParts(r *flexReader) shareParts {
+func readShareParts(r *codec.Reader) shareParts {
 	p := shareParts{stored: true}
 	for _, topics := range []*shareTopics{&p.initializing, &p.initialized} {
-		for range max(r.size(), 0) {
-			id, name, partitions := r.id(), r.string(), r.int32s()
-			r.tags(nil)
-			if r.bad {
-				return p
-			}
+		r.CompactEach(topicBytes, func() {
+			id, name, partitions := r.UUID(), r.CompactString(), r.CompactInt32s()
+			r.Tags(nil)
 			*topics = topics.with(id, name, partitions)
-		}
+		})
 	}
-	for range max(r.size(), 0) {
-		id, name := r.id(), r.string()
-		r.tags(nil)
-		if r.bad {
-			return p
-		}
+	r.CompactEach(topicBytes, func() {
+		id, name := r.UUID(), r.CompactString()
+		r.Tags(nil)
 		if p.deleting == nil {
 			p.deleting = map[[16]byte]string{}
 		}
 		p.deleting[id] = name
-	}
-	r.tags(nil)
+	})
+	r.Tags(nil)
 	return p
 }
 

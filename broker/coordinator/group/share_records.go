@@ -1,64 +1,45 @@
 package group
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // The records of a share group, as Apache Kafka has them; see docs/formats.md.
 
 func (g *shareGroup) groupRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(g.epoch)
-	w.int64(g.hash)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyShareGroup, group, ""}.bytes(), Value: w.b}
+	b := codec.AppendInt64(codec.AppendInt32(newValue(), g.epoch), g.hash)
+	return coordinator.Record{Key: recordKey{keyShareGroup, group, ""}.bytes(), Value: codec.AppendTags(b)}
 }
 
 func (g *shareGroup) targetRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(g.assigned)
-	if g.targetAt != 0 {
-		at := flexWriter{}
-		at.int64(g.targetAt)
-		w.tags(flexTag{0, at.b})
-	} else {
-		w.tags()
-	}
-	return coordinator.Record{Key: recordKey{keyShareTarget, group, ""}.bytes(), Value: w.b}
-}
-
-func shareTargetOfRecord(group, member string, a assignment) coordinator.Record {
-	w := newFlexWriter(0)
-	w.assignment(a)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyShareTargetOf, group, member}.bytes(), Value: w.b}
+	return epochRecord(keyShareTarget, group, g.assigned, g.targetAt)
 }
 
 func (m *shareMember) memberRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.nullable(m.rack)
-	w.string(m.clientID)
-	w.string(m.clientHost)
-	w.strings(m.topics)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyShareMember, group, m.id}.bytes(), Value: w.b}
+	b := newValue()
+	b = codec.AppendCompactNullable(b, m.rack)
+	b = codec.AppendCompact(b, m.clientID)
+	b = codec.AppendCompact(b, m.clientHost)
+	b = codec.AppendCompactStrings(b, m.topics)
+	b = codec.AppendTags(b)
+	return coordinator.Record{Key: recordKey{keyShareMember, group, m.id}.bytes(), Value: b}
 }
 
 // shareStable is the only state of a member that Kafka writes.
 const shareStable = 0
 
 func (m *shareMember) currentRecord(group string) coordinator.Record {
-	w := newFlexWriter(0)
-	w.int32(m.epoch)
-	w.int32(m.previous)
-	w.int8(shareStable)
-	w.assignment(m.owned)
-	w.tags()
-	return coordinator.Record{Key: recordKey{keyShareCurrent, group, m.id}.bytes(), Value: w.b}
+	b := newValue()
+	b = codec.AppendInt32(b, m.epoch)
+	b = codec.AppendInt32(b, m.previous)
+	b = append(b, byte(shareStable))
+	b = appendAssignment(b, m.owned)
+	b = codec.AppendTags(b)
+	return coordinator.Record{Key: recordKey{keyShareCurrent, group, m.id}.bytes(), Value: b}
 }
 
 func shareMemberTombstones(group, member string) []coordinator.Record {
@@ -79,7 +60,7 @@ func (g *shareGroup) records(group string) []coordinator.Record {
 		out = append(out, g.groupRecord(group))
 	}
 	for _, id := range slices.Sorted(maps.Keys(g.targets)) {
-		out = append(out, shareTargetOfRecord(group, id, g.targets[id]))
+		out = append(out, targetOfRecord(keyShareTargetOf, group, id, g.targets[id]))
 	}
 	if g.assigned != 0 {
 		out = append(out, g.targetRecord(group))
@@ -121,16 +102,7 @@ func (g *shareGroup) replay(key recordKey, value []byte) error {
 		g.forget(key)
 		return nil
 	}
-	r, err := openFlex(value)
-	if err != nil {
-		return fmt.Errorf("share group=%q key version=%d: %w", key.group, key.version, err)
-	}
-	set := g.read(key, r)
-	if err := r.end(); err != nil {
-		return fmt.Errorf("share group=%q key version=%d: %w", key.group, key.version, err)
-	}
-	set()
-	return nil
+	return readValue(key, value, g.read)
 }
 
 func (g *shareGroup) forget(key recordKey) {
@@ -155,16 +127,16 @@ func (g *shareGroup) forget(key recordKey) {
 }
 
 // read reads a value and returns what installs it.
-func (g *shareGroup) read(key recordKey, r *flexReader) func() {
+func (g *shareGroup) read(key recordKey, r *codec.Reader) func() {
 	switch key.version {
 	case keyShareGroup:
-		epoch, hash := r.int32(), r.int64()
-		r.tags(nil)
+		epoch, hash := r.Int32(), r.Int64()
+		r.Tags(nil)
 		return func() { g.stored, g.epoch, g.hash = true, epoch, hash }
 	case keyShareMember:
-		m := &shareMember{rack: r.nullable(), clientID: r.string(), clientHost: r.string(), topics: r.strings()}
+		m := &shareMember{rack: r.CompactNullable(), clientID: r.CompactString(), clientHost: r.CompactString(), topics: r.CompactStrings()}
 		slices.Sort(m.topics)
-		r.tags(nil)
+		r.Tags(nil)
 		return func() {
 			if old := g.member(key.part); old != nil {
 				m.epoch, m.previous, m.owned = old.epoch, old.previous, old.owned
@@ -173,22 +145,17 @@ func (g *shareGroup) read(key recordKey, r *flexReader) func() {
 			g.put(m)
 		}
 	case keyShareTarget:
-		epoch, at := r.int32(), int64(0)
-		r.tags(func(tag uint64, b []byte) {
-			if tag == 0 && len(b) == 8 {
-				at = (&flexReader{b: b}).int64()
-			}
-		})
+		epoch, at := readEpoch(r)
 		return func() { g.assigned, g.targetAt = epoch, at }
 	case keyShareTargetOf:
-		a := r.assignment()
-		r.tags(nil)
+		a := decodeAssignment(r)
+		r.Tags(nil)
 		return func() { g.targets[key.part] = a }
 	case keyShareCurrent:
-		epoch, previous := r.int32(), r.int32()
-		r.int8()
-		owned := r.assignment()
-		r.tags(nil)
+		epoch, previous := r.Int32(), r.Int32()
+		r.Int8()
+		owned := decodeAssignment(r)
+		r.Tags(nil)
 		return func() {
 			m := &shareMember{id: key.part} // its other record, written later, may still be to come
 			if old := g.member(key.part); old != nil {

@@ -173,7 +173,7 @@ func (t *shareTurn) target() {
 			continue
 		}
 		g.targets[mb.id] = target
-		t.out.Records = append(t.out.Records, shareTargetOfRecord(t.id, mb.id, target))
+		t.out.Records = append(t.out.Records, targetOfRecord(keyShareTargetOf, t.id, mb.id, target))
 	}
 	g.assigned, g.targetAt = g.epoch, t.now.UnixMilli()
 	t.out.Records = append(t.out.Records, g.targetRecord(t.id))

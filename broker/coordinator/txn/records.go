@@ -62,7 +62,7 @@ func decode(key, value []byte) (entry, error) {
 	if v := in.Int16(); in.Err() == nil && v != keyVersion {
 		return entry{}, fmt.Errorf("unknown record kind, key version=%d", v)
 	}
-	e := entry{id: rigidString(&in)}
+	e := entry{id: in.ShortString()}
 	if err := in.Finish(); err != nil {
 		return entry{}, fmt.Errorf("transactional id: %w", err)
 	}
@@ -91,7 +91,7 @@ func decodeTransaction(b []byte) (*transaction, error) {
 	t.partitions = decodePartitions(&in, flexible)
 	t.updated, t.started = in.Int64(), in.Int64()
 	if flexible {
-		tags(&in, func(tag uint64, field *codec.Reader) {
+		in.Tags(func(tag uint64, field *codec.Reader) {
 			switch tag {
 			case 0:
 				t.previousID = field.Int64()
@@ -121,13 +121,13 @@ func decodePartitions(in *codec.Reader, flexible bool) []topicPartition {
 		if flexible {
 			topic = flexibleString(in)
 		} else {
-			topic = rigidString(in)
+			topic = in.ShortString()
 		}
 		for range arrayLen(in, flexible, 4) {
 			tps = append(tps, topicPartition{topic, in.Int32()})
 		}
 		if flexible {
-			tags(in, nil)
+			in.Tags(nil)
 		}
 		if in.Err() != nil {
 			return nil
@@ -139,62 +139,25 @@ func decodePartitions(in *codec.Reader, flexible bool) []topicPartition {
 
 // arrayLen reads the count of an array whose elements have size bytes at least; null is empty.
 func arrayLen(in *codec.Reader, flexible bool, size int) int {
-	n := int64(0)
 	if flexible {
-		n = int64(in.Uvarint32()) - 1
-	} else {
-		n = int64(in.Int32())
+		return max(in.CompactLen(size), 0)
 	}
-	switch {
-	case in.Err() != nil || n < 0:
-		return 0
-	case n > int64(in.Remaining()/size):
+	n := max(int(in.Int32()), 0)
+	if n > in.Remaining()/size {
 		in.Fail(errCount)
 		return 0
 	}
-	return int(n)
+	return n
 }
 
 var errCount = errors.New("count is larger than the bytes that are left")
 
-func rigidString(in *codec.Reader) string {
-	n := in.Int16()
-	if in.Err() == nil && n < 0 {
-		in.Fail(errCount)
-	}
-	return string(in.Take(int(max(n, 0))))
-}
-
+// flexibleString reads a string that must not be null.
 func flexibleString(in *codec.Reader) string {
-	n := in.Uvarint32()
-	if in.Err() == nil && n == 0 {
-		in.Fail(errCount)
+	s := in.CompactNullable()
+	if s == nil {
+		in.Fail(codec.ErrInvalid)
+		return ""
 	}
-	return string(in.Take(int(max(n, 1) - 1)))
-}
-
-// tags reads tagged fields and gives each to known, which may be nil.
-func tags(in *codec.Reader, known func(tag uint64, field *codec.Reader)) {
-	count := in.Uvarint32()
-	if in.Err() == nil && int64(count) > int64(in.Remaining()/2) { // a field has two bytes at least
-		in.Fail(errCount)
-	}
-	for range count {
-		if in.Err() != nil {
-			return
-		}
-		tag := in.Uvarint()
-		size := in.Uvarint32()
-		if in.Err() == nil && int64(size) > int64(in.Remaining()) {
-			in.Fail(errCount)
-		}
-		field := codec.NewReader(in.Take(int(size)))
-		if known == nil || in.Err() != nil {
-			continue
-		}
-		known(tag, &field)
-		if err := field.Err(); err != nil {
-			in.Fail(err)
-		}
-	}
+	return *s
 }

@@ -1,11 +1,11 @@
 package streams
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 // Versions of the record keys, of which each stands for a kind of record.
@@ -27,50 +27,49 @@ func ofMember(version int16) bool {
 const valueVersion = 0
 
 func key(version int16, group, member string) []byte {
-	b := make([]byte, 0, 6+len(group)+len(member))
-	b = appendInt16(b, version)
-	b = append(appendInt16(b, int16(len(group))), group...)
+	b := codec.AppendInt16(make([]byte, 0, 6+len(group)+len(member)), version)
+	b = codec.AppendShortString(b, group)
 	if ofMember(version) {
-		b = append(appendInt16(b, int16(len(member))), member...)
+		b = codec.AppendShortString(b, member)
 	}
 	return b
 }
 
-func value() []byte { return appendInt16(nil, valueVersion) }
+func value() []byte { return codec.AppendInt16(nil, valueVersion) }
 
 func groupRecord(group string, g *Group) coordinator.Record {
-	b := appendInt64(appendInt32(value(), g.Epoch), g.MetadataHash)
-	count, tags := byte(0), []byte(nil)
+	b := codec.AppendInt64(codec.AppendInt32(value(), g.Epoch), g.MetadataHash)
+	var tags []codec.Tag
 	if g.ValidatedEpoch != noEpoch {
-		count, tags = count+1, appendTag(tags, 0, appendInt32(nil, g.ValidatedEpoch))
+		tags = append(tags, codec.Tag{Tag: 0, Value: codec.AppendInt32(nil, g.ValidatedEpoch)})
 	}
 	if len(g.LastConfigs) > 0 {
-		count, tags = count+1, appendTag(tags, 1, appendKeyValues(nil, g.LastConfigs))
+		tags = append(tags, codec.Tag{Tag: 1, Value: appendKeyValues(nil, g.LastConfigs)})
 	}
-	return coordinator.Record{Key: key(KeyGroup, group, ""), Value: append(append(b, count), tags...)}
+	return coordinator.Record{Key: key(KeyGroup, group, ""), Value: codec.AppendTags(b, tags...)}
 }
 
 func memberRecord(group string, m *Member) coordinator.Record {
-	b := appendNullable(appendNullable(value(), m.Instance), m.Rack)
-	b = appendString(appendString(b, m.ClientID), m.ClientHost)
-	b = appendInt32(appendInt32(b, m.RebalanceTimeout), m.TopologyEpoch)
-	b = appendString(b, m.Process)
+	b := codec.AppendCompactNullable(codec.AppendCompactNullable(value(), m.Instance), m.Rack)
+	b = codec.AppendCompact(codec.AppendCompact(b, m.ClientID), m.ClientHost)
+	b = codec.AppendInt32(codec.AppendInt32(b, m.RebalanceTimeout), m.TopologyEpoch)
+	b = codec.AppendCompact(b, m.Process)
 	if m.Endpoint == nil {
-		b = append(b, 0xff)
+		b = append(b, 0xff) // null
 	} else {
-		b = appendString(append(b, 1), m.Endpoint.Host)
-		b = append(binary.BigEndian.AppendUint16(b, m.Endpoint.Port), 0)
+		b = codec.AppendCompact(append(b, 1), m.Endpoint.Host)
+		b = codec.AppendTags(codec.AppendInt16(b, int16(m.Endpoint.Port)))
 	}
-	b = append(appendKeyValues(b, m.Tags), 0)
+	b = codec.AppendTags(appendKeyValues(b, m.Tags))
 	return coordinator.Record{Key: key(KeyMember, group, m.ID), Value: b}
 }
 
 func targetEpochRecord(group string, epoch int32, at int64) coordinator.Record {
-	b := appendInt32(value(), epoch)
+	b := codec.AppendInt32(value(), epoch)
 	if at == 0 {
-		b = append(b, 0)
+		b = codec.AppendTags(b)
 	} else {
-		b = appendTag(append(b, 1), 0, appendInt64(nil, at))
+		b = codec.AppendTags(b, codec.Tag{Tag: 0, Value: codec.AppendInt64(nil, at)})
 	}
 	return coordinator.Record{Key: key(KeyTargetEpoch, group, ""), Value: b}
 }
@@ -80,17 +79,17 @@ func targetRecord(group, member string, t Tasks) coordinator.Record {
 	for _, s := range []TaskSet{t.Active, t.Standby, t.Warmup} {
 		b = appendTasks(b, s, false)
 	}
-	return coordinator.Record{Key: key(KeyTarget, group, member), Value: append(b, 0)}
+	return coordinator.Record{Key: key(KeyTarget, group, member), Value: codec.AppendTags(b)}
 }
 
 func assignmentRecord(group string, m *Member) coordinator.Record {
-	b := append(appendInt32(appendInt32(value(), m.Epoch), m.Previous), byte(m.State))
+	b := append(codec.AppendInt32(codec.AppendInt32(value(), m.Epoch), m.Previous), byte(m.State))
 	for _, t := range []*Tasks{&m.Assigned, &m.Revoking} {
 		b = appendTasks(b, t.Active, true)
 		b = appendTasks(b, t.Standby, false)
 		b = appendTasks(b, t.Warmup, false)
 	}
-	return coordinator.Record{Key: key(KeyAssignment, group, m.ID), Value: append(b, 0)}
+	return coordinator.Record{Key: key(KeyAssignment, group, m.ID), Value: codec.AppendTags(b)}
 }
 
 // appendTasks writes tasks by subtopology, with their epochs in a tagged field.
@@ -101,24 +100,24 @@ func appendTasks(b []byte, s TaskSet, epochs bool) []byte {
 			subtopologies++
 		}
 	}
-	b = appendCount(b, subtopologies)
+	b = codec.AppendCompactLen(b, subtopologies)
 	for len(s) > 0 {
 		n := 1
 		for n < len(s) && s[n].Subtopology == s[0].Subtopology {
 			n++
 		}
-		b = appendCount(appendString(b, s[0].Subtopology), n)
+		b = codec.AppendCompactLen(codec.AppendCompact(b, s[0].Subtopology), n)
 		for _, t := range s[:n] {
-			b = appendInt32(b, t.Partition)
+			b = codec.AppendInt32(b, t.Partition)
 		}
 		if epochs {
-			field := appendCount(nil, n)
+			field := codec.AppendCompactLen(nil, n)
 			for _, t := range s[:n] {
-				field = appendInt32(field, t.Epoch)
+				field = codec.AppendInt32(field, t.Epoch)
 			}
-			b = appendTag(append(b, 1), 0, field)
+			b = codec.AppendTags(b, codec.Tag{Tag: 0, Value: field})
 		} else {
-			b = append(b, 0)
+			b = codec.AppendTags(b)
 		}
 		s = s[n:]
 	}
@@ -126,27 +125,27 @@ func appendTasks(b []byte, s TaskSet, epochs bool) []byte {
 }
 
 func topologyRecord(group string, t *Topology) coordinator.Record {
-	b := appendCount(appendInt32(value(), t.Epoch), len(t.Subtopologies))
+	b := codec.AppendCompactLen(codec.AppendInt32(value(), t.Epoch), len(t.Subtopologies))
 	for i := range t.Subtopologies {
 		s := &t.Subtopologies[i]
-		b = appendStrings(appendStrings(appendString(b, s.ID), s.Sources), s.SourceRegexes)
+		b = codec.AppendCompactStrings(codec.AppendCompactStrings(codec.AppendCompact(b, s.ID), s.Sources), s.SourceRegexes)
 		b = appendTopicInfos(b, s.Changelogs)
-		b = appendStrings(b, s.RepartitionSinks)
+		b = codec.AppendCompactStrings(b, s.RepartitionSinks)
 		b = appendTopicInfos(b, s.RepartitionSources)
-		b = appendCount(b, len(s.Copartitioned))
+		b = codec.AppendCompactLen(b, len(s.Copartitioned))
 		for _, g := range s.Copartitioned {
-			b = append(appendInt16s(appendInt16s(appendInt16s(b, g.Sources), g.SourceRegexes), g.RepartitionSources), 0)
+			b = codec.AppendTags(codec.AppendCompactInt16s(codec.AppendCompactInt16s(codec.AppendCompactInt16s(b, g.Sources), g.SourceRegexes), g.RepartitionSources))
 		}
-		b = append(b, 0)
+		b = codec.AppendTags(b)
 	}
-	return coordinator.Record{Key: key(KeyTopology, group, ""), Value: append(b, 0)}
+	return coordinator.Record{Key: key(KeyTopology, group, ""), Value: codec.AppendTags(b)}
 }
 
 func appendTopicInfos(b []byte, tis []TopicInfo) []byte {
-	b = appendCount(b, len(tis))
+	b = codec.AppendCompactLen(b, len(tis))
 	for _, ti := range tis {
-		b = appendInt16(appendInt32(appendString(b, ti.Name), ti.Partitions), ti.ReplicationFactor)
-		b = append(appendKeyValues(b, ti.Configs), 0)
+		b = codec.AppendInt16(codec.AppendInt32(codec.AppendCompact(b, ti.Name), ti.Partitions), ti.ReplicationFactor)
+		b = codec.AppendTags(appendKeyValues(b, ti.Configs))
 	}
 	return b
 }
@@ -201,25 +200,53 @@ func (g *Group) Tombstones(group string) []coordinator.Record {
 	return append(out, coordinator.Record{Key: key(KeyGroup, group, "")}, coordinator.Record{Key: key(KeyTopology, group, "")})
 }
 
-// open checks the version of a value.
-func open(b []byte) (reader, error) {
-	if len(b) < 2 {
-		return reader{}, fmt.Errorf("value of %d bytes", len(b))
+// open reads a value behind its version.
+func open(b []byte) (codec.Reader, error) {
+	r := codec.NewReader(b)
+	v := r.Int16()
+	switch {
+	case r.Err() != nil:
+		return r, fmt.Errorf("value of %d bytes", len(b))
+	case v != valueVersion:
+		return r, fmt.Errorf("unknown value version=%d", v)
 	}
-	if v := int16(binary.BigEndian.Uint16(b)); v != valueVersion {
-		return reader{}, fmt.Errorf("unknown value version=%d", v)
-	}
-	return reader{b: b[2:]}, nil
+	return r, nil
 }
 
-func readTasks(r *reader, memberEpoch int32, epochs bool) TaskSet {
+// What elements have at least: lengths and counts, numbers, the count of tagged fields.
+const (
+	keyValueBytes    = 2 + 1
+	tasksBytes       = 2 + 1
+	topicInfoBytes   = 1 + 4 + 2 + 1 + 1
+	copartitionBytes = 3 + 1
+	subtopologyBytes = 7 + 1
+)
+
+func appendKeyValues(b []byte, kvs []KeyValue) []byte {
+	b = codec.AppendCompactLen(b, len(kvs))
+	for _, kv := range kvs {
+		b = codec.AppendTags(codec.AppendCompact(codec.AppendCompact(b, kv.Key), kv.Value))
+	}
+	return b
+}
+
+func readKeyValues(r *codec.Reader) (out []KeyValue) {
+	r.CompactEach(keyValueBytes, func() {
+		kv := KeyValue{r.CompactString(), r.CompactString()}
+		r.Tags(nil)
+		out = append(out, kv)
+	})
+	return out
+}
+
+func readTasks(r *codec.Reader, memberEpoch int32, epochs bool) TaskSet {
 	var out TaskSet
-	r.each(func() {
-		id, partitions := r.string(), r.int32s()
+	r.CompactEach(tasksBytes, func() {
+		id, partitions := r.CompactString(), r.CompactInt32s()
 		var since []int32
-		r.tags(func(tag uint64, field *reader) {
+		r.Tags(func(tag uint64, field *codec.Reader) {
 			if tag == 0 && epochs {
-				since = field.int32s()
+				since = field.CompactInt32s()
 			}
 		})
 		for i, p := range partitions {
@@ -238,27 +265,27 @@ func readTasks(r *reader, memberEpoch int32, epochs bool) TaskSet {
 	return slices.CompactFunc(out, func(a, b Task) bool { return a.key() == b.key() })
 }
 
-func readTopicInfos(r *reader) (out []TopicInfo) {
-	r.each(func() {
-		ti := TopicInfo{Name: r.string(), Partitions: r.int32(), ReplicationFactor: r.int16(), Configs: r.keyValues()}
-		r.tags(nil)
+func readTopicInfos(r *codec.Reader) (out []TopicInfo) {
+	r.CompactEach(topicInfoBytes, func() {
+		ti := TopicInfo{Name: r.CompactString(), Partitions: r.Int32(), ReplicationFactor: r.Int16(), Configs: readKeyValues(r)}
+		r.Tags(nil)
 		out = append(out, ti)
 	})
 	return out
 }
 
-func readTopology(r *reader) *Topology {
-	t := &Topology{Epoch: r.int32()}
-	r.each(func() {
-		s := Subtopology{ID: r.string(), Sources: r.strings(), SourceRegexes: r.strings(), Changelogs: readTopicInfos(r), RepartitionSinks: r.strings(), RepartitionSources: readTopicInfos(r)}
-		r.each(func() {
-			g := CopartitionGroup{r.int16s(), r.int16s(), r.int16s()}
-			r.tags(nil)
+func readTopology(r *codec.Reader) *Topology {
+	t := &Topology{Epoch: r.Int32()}
+	r.CompactEach(subtopologyBytes, func() {
+		s := Subtopology{ID: r.CompactString(), Sources: r.CompactStrings(), SourceRegexes: r.CompactStrings(), Changelogs: readTopicInfos(r), RepartitionSinks: r.CompactStrings(), RepartitionSources: readTopicInfos(r)}
+		r.CompactEach(copartitionBytes, func() {
+			g := CopartitionGroup{r.CompactInt16s(), r.CompactInt16s(), r.CompactInt16s()}
+			r.Tags(nil)
 			s.Copartitioned = append(s.Copartitioned, g)
 		})
-		r.tags(nil)
+		r.Tags(nil)
 		t.Subtopologies = append(t.Subtopologies, s)
 	})
-	r.tags(nil)
+	r.Tags(nil)
 	return t
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/tidelinehq/tideline/internal/codec"
 )
 
 var errTwice = errors.New("a subtopology is there twice")
@@ -43,7 +45,7 @@ func (g *Group) Replay(version int16, member string, value []byte) error {
 	default:
 		return fmt.Errorf("unknown record kind, key version=%d", version)
 	}
-	if err := r.end(); err != nil {
+	if err := r.Finish(); err != nil {
 		return err
 	}
 	install()
@@ -51,51 +53,51 @@ func (g *Group) Replay(version int16, member string, value []byte) error {
 	return nil
 }
 
-func (g *Group) readGroup(r *reader) func() {
-	epoch, hash := r.int32(), r.int64()
+func (g *Group) readGroup(r *codec.Reader) func() {
+	epoch, hash := r.Int32(), r.Int64()
 	validated, configs := int32(noEpoch), []KeyValue(nil)
-	r.tags(func(tag uint64, field *reader) {
+	r.Tags(func(tag uint64, field *codec.Reader) {
 		switch tag {
 		case 0:
-			validated = field.int32()
+			validated = field.Int32()
 		case 1:
-			configs = sortTags(field.keyValues())
+			configs = sortTags(readKeyValues(field))
 		}
 	})
 	return func() { g.Epoch, g.MetadataHash, g.ValidatedEpoch, g.LastConfigs = epoch, hash, validated, configs }
 }
 
-func (g *Group) readTargetEpoch(r *reader) func() {
-	epoch, at := r.int32(), int64(0)
-	r.tags(func(tag uint64, field *reader) {
+func (g *Group) readTargetEpoch(r *codec.Reader) func() {
+	epoch, at := r.Int32(), int64(0)
+	r.Tags(func(tag uint64, field *codec.Reader) {
 		if tag == 0 {
-			at = field.int64()
+			at = field.Int64()
 		}
 	})
 	return func() { g.TargetEpoch, g.TargetAt = epoch, at }
 }
 
 // read reads a record about the member.
-func (m *Member) read(version int16, r *reader) {
+func (m *Member) read(version int16, r *codec.Reader) {
 	switch version {
 	case KeyMember:
 		m.known = true
-		m.Instance, m.Rack, m.ClientID, m.ClientHost = r.nullable(), r.nullable(), r.string(), r.string()
-		m.RebalanceTimeout, m.TopologyEpoch, m.Process, m.Endpoint = r.int32(), r.int32(), r.string(), nil
-		if r.int8() >= 0 {
-			m.Endpoint = &Endpoint{Host: r.string(), Port: uint16(r.int16())}
-			r.tags(nil)
+		m.Instance, m.Rack, m.ClientID, m.ClientHost = r.CompactNullable(), r.CompactNullable(), r.CompactString(), r.CompactString()
+		m.RebalanceTimeout, m.TopologyEpoch, m.Process, m.Endpoint = r.Int32(), r.Int32(), r.CompactString(), nil
+		if r.Int8() >= 0 {
+			m.Endpoint = &Endpoint{Host: r.CompactString(), Port: uint16(r.Int16())}
+			r.Tags(nil)
 		}
-		m.Tags = sortTags(r.keyValues())
+		m.Tags = sortTags(readKeyValues(r))
 	case KeyTarget:
 		m.Target = &Tasks{readTasks(r, 0, false), readTasks(r, 0, false), readTasks(r, 0, false)}
 	case KeyAssignment:
-		m.Epoch, m.Previous, m.State = r.int32(), r.int32(), MemberState(r.int8())
+		m.Epoch, m.Previous, m.State = r.Int32(), r.Int32(), MemberState(r.Int8())
 		for _, t := range []*Tasks{&m.Assigned, &m.Revoking} {
 			*t = Tasks{readTasks(r, m.Epoch, true), readTasks(r, m.Epoch, false), readTasks(r, m.Epoch, false)}
 		}
 	}
-	r.tags(nil)
+	r.Tags(nil)
 }
 
 // bury takes in a tombstone.
