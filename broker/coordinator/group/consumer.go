@@ -3,11 +3,11 @@ package group
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // consumerGroup is a group of the consumer protocol (KIP-848).
@@ -20,22 +20,10 @@ import (
 // target is older than the group epoch; Reconciling while a member is on its way to the
 // target; else Stable.
 type consumerGroup struct {
-	stored   bool  // its epoch has a record
-	epoch    int32 // of the group: grows with every change that asks for a new target
-	hash     int64 // metadataHash of what the group was last assigned by
-	assigned int32 // the group epoch that the targets were computed for
-	targetAt int64 // when, in ms
+	targeting
+	roster[*consumerMember]
 
-	members []*consumerMember         // ordered by id
-	targets map[string]assignment     // by member id; none is an empty one
 	regexes map[string]*resolvedRegex // by regular expression
-
-	// subscribed are the topics of all members, in order.
-	subscribed []string
-	// checked is the version of the image that the hash was last compared with, and when; not
-	// kept in the log.
-	checked   uint64
-	checkedAt time.Time
 }
 
 // consumerMember is one member. Like its group it never changes once installed.
@@ -83,8 +71,10 @@ func (e epochs) of(a assignment, topic [16]byte, partition int32) int32 {
 	return 0
 }
 
+func (m *consumerMember) memberID() string { return m.id }
+
 func newConsumerGroup() *consumerGroup {
-	return &consumerGroup{targets: map[string]assignment{}, regexes: map[string]*resolvedRegex{}}
+	return &consumerGroup{targeting: targeting{targets: map[string]assignment{}}, regexes: map[string]*resolvedRegex{}}
 }
 
 func (g *consumerGroup) clone() *consumerGroup {
@@ -93,17 +83,6 @@ func (g *consumerGroup) clone() *consumerGroup {
 	c.targets = maps.Clone(g.targets)
 	c.regexes = maps.Clone(g.regexes)
 	return &c
-}
-
-func (g *consumerGroup) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(g.members, id, func(m *consumerMember, id string) int { return strings.Compare(m.id, id) })
-}
-
-func (g *consumerGroup) member(id string) *consumerMember {
-	if i, ok := g.find(id); ok {
-		return g.members[i]
-	}
-	return nil
 }
 
 // static returns the member with the instance id.
@@ -133,20 +112,8 @@ func (g *consumerGroup) checkMember(id string, instance *string) (*consumerMembe
 	return nil, kerr.UnknownMemberID.Code
 }
 
-// put adds the member, or replaces the one with its id.
-func (g *consumerGroup) put(m *consumerMember) {
-	i, ok := g.find(m.id)
-	if ok {
-		g.members[i] = m
-	} else {
-		g.members = slices.Insert(g.members, i, m)
-	}
-}
-
 func (g *consumerGroup) drop(id string) {
-	if i, ok := g.find(id); ok {
-		g.members = slices.Delete(g.members, i, i+1)
-	}
+	g.remove(id)
 	delete(g.targets, id)
 }
 
@@ -214,12 +181,6 @@ func (g *consumerGroup) stateName() string {
 // reconciled says whether the member has all of the target of an epoch.
 func (m *consumerMember) reconciled(epoch int32) bool {
 	return m.state == memberStable && m.epoch == epoch
-}
-
-// subscribesTo implements modern.
-func (g *consumerGroup) subscribesTo(topic string) bool {
-	_, ok := slices.BinarySearch(g.subscribed, topic)
-	return ok
 }
 
 // checkCommit implements modern. A member may commit what it had at the epoch that it

@@ -143,9 +143,7 @@ func (g *consumerGroup) forget(key recordKey) {
 	case keyConsumerGroup:
 		g.stored, g.epoch, g.hash = false, 0, 0
 	case keyConsumerMember:
-		if i, ok := g.find(key.part); ok {
-			g.members = slices.Delete(g.members, i, i+1)
-		}
+		g.remove(key.part)
 	case keyConsumerTarget:
 		g.assigned, g.targetAt = 0, 0
 	case keyConsumerTargetOf:

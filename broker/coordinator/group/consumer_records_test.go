@@ -39,7 +39,7 @@ func goldenConsumerGroup() *consumerGroup {
 	return g
 }
 
-var compareConsumers = cmp.AllowUnexported(consumerGroup{}, consumerMember{}, classicMember{}, protocol{}, resolvedRegex{})
+var compareConsumers = cmp.AllowUnexported(consumerGroup{}, targeting{}, roster[*consumerMember]{}, consumerMember{}, classicMember{}, protocol{}, resolvedRegex{})
 
 // TestConsumerRecordBytes: what is written is what Apache Kafka reads, and read back in any
 // order it is the same group.

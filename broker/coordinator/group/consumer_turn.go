@@ -43,17 +43,7 @@ func (t *consumerTurn) outcome() coordinator.Outcome {
 	if !t.own {
 		return t.out // nothing changed
 	}
-	t.out.Apply = func() {
-		m, id, g := t.m, t.id, t.g
-		m.installModern(id, g)
-		if t.bumped {
-			m.metrics.rebalances.Inc()
-			m.metrics.completed.Inc()
-		}
-		for _, n := range t.notes {
-			m.log.Info(n.what, append([]any{"group", id, "group_epoch", g.epoch, "state", g.stateName()}, n.args...)...)
-		}
-	}
+	t.out.Apply = func() { t.installed(t.g, t.g.epoch, t.bumped) }
 	return t.out
 }
 
@@ -123,15 +113,6 @@ func (t *consumerTurn) renew(mb *consumerMember) {
 	t.timer(sessionTimer, mb.id, t.now.Add(mb.session(t.m, t.id)))
 }
 
-// recheck is how often a group compares the topics that it was assigned by with the
-// image, if that may have changed.
-const recheck = time.Second
-
-// mustCheck says whether it is time to.
-func (g *consumerGroup) mustCheck(image Image, now time.Time) bool {
-	return g.checked != image.Version() && (now.Sub(g.checkedAt) >= recheck || now.Before(g.checkedAt))
-}
-
 // assign begins a new group epoch if one is due, and computes its target.
 func (t *consumerTurn) assign() {
 	if !t.resubscribed && !t.g.mustCheck(t.image, t.now) && t.g.epoch == t.g.assigned {
@@ -182,15 +163,7 @@ func (t *consumerTurn) target() {
 		spec.Members = append(spec.Members, m)
 	}
 	targets := assignor.ByName(g.assignorName(t.m.cfg))(spec)
-	for _, mb := range g.members {
-		target := assignment(targets[mb.id])
-		if old, ok := g.targets[mb.id]; ok && old.equal(target) {
-			continue
-		}
-		g.targets[mb.id] = target
-		t.out.Records = append(t.out.Records, targetOfRecord(keyConsumerTargetOf, t.id, mb.id, target))
-	}
-	g.assigned, g.targetAt = g.epoch, t.now.UnixMilli()
+	t.retarget(&g.targeting, keyConsumerTargetOf, g.ids(), targets)
 	t.out.Records = append(t.out.Records, g.targetRecord(t.id))
 }
 

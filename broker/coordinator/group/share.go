@@ -3,11 +3,11 @@ package group
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // shareGroup is a group whose members take records, not partitions (KIP-932). Its
@@ -18,22 +18,10 @@ import (
 //	a subscription, a topic, or what has begun changed      assignor      heartbeat
 //	──────────────────────────────────────────────▶ epoch ──────────▶ target ──────────▶ current
 type shareGroup struct {
-	stored   bool  // its epoch has a record
-	epoch    int32 // of the group
-	hash     int64 // metadataHash of what the group was last assigned by
-	assigned int32 // the group epoch that the targets were computed for
-	targetAt int64 // when, in ms
+	targeting
+	roster[*shareMember]
 
-	members []*shareMember        // ordered by id
-	targets map[string]assignment // by member id; none is an empty one
-	parts   shareParts
-
-	// subscribed are the topics of all members, in order.
-	subscribed []string
-	// checked is the version of the image that the hash was last compared with, and when; not
-	// kept in the log.
-	checked   uint64
-	checkedAt time.Time
+	parts shareParts
 }
 
 // shareMember is one member. Like its group it never changes once installed.
@@ -47,7 +35,11 @@ type shareMember struct {
 	owned           assignment // what it may fetch from
 }
 
-func newShareGroup() *shareGroup { return &shareGroup{targets: map[string]assignment{}} }
+func (m *shareMember) memberID() string { return m.id }
+
+func newShareGroup() *shareGroup {
+	return &shareGroup{targeting: targeting{targets: map[string]assignment{}}}
+}
 
 func (g *shareGroup) clone() *shareGroup {
 	c := *g
@@ -56,31 +48,8 @@ func (g *shareGroup) clone() *shareGroup {
 	return &c
 }
 
-func (g *shareGroup) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(g.members, id, func(m *shareMember, id string) int { return strings.Compare(m.id, id) })
-}
-
-func (g *shareGroup) member(id string) *shareMember {
-	if i, ok := g.find(id); ok {
-		return g.members[i]
-	}
-	return nil
-}
-
-// put adds the member, or replaces the one with its id.
-func (g *shareGroup) put(m *shareMember) {
-	i, ok := g.find(m.id)
-	if ok {
-		g.members[i] = m
-	} else {
-		g.members = slices.Insert(g.members, i, m)
-	}
-}
-
 func (g *shareGroup) drop(id string) {
-	if i, ok := g.find(id); ok {
-		g.members = slices.Delete(g.members, i, i+1)
-	}
+	g.remove(id)
 	delete(g.targets, id)
 }
 
@@ -107,12 +76,6 @@ func (g *shareGroup) stateName() string {
 		return "Empty"
 	}
 	return "Stable"
-}
-
-// subscribesTo implements modern.
-func (g *shareGroup) subscribesTo(topic string) bool {
-	_, ok := slices.BinarySearch(g.subscribed, topic)
-	return ok
 }
 
 // checkCommit implements modern: where a share group has got to is not committed.

@@ -110,9 +110,7 @@ func (g *shareGroup) forget(key recordKey) {
 	case keyShareGroup:
 		g.stored, g.epoch, g.hash = false, 0, 0
 	case keyShareMember:
-		if i, ok := g.find(key.part); ok {
-			g.members = slices.Delete(g.members, i, i+1)
-		}
+		g.remove(key.part)
 	case keyShareTarget:
 		g.assigned, g.targetAt = 0, 0
 	case keyShareTargetOf:

@@ -15,8 +15,8 @@ func TestShareRecordBytes(t *testing.T) {
 	rack := "r"
 	m := &shareMember{id: "m1", rack: &rack, clientID: "c", clientHost: "/127.0.0.1", topics: []string{"t", "u"}, epoch: 7, previous: 6, owned: assignment{id: {0, 2}}}
 	bare := &shareMember{id: "m1", clientID: "c", clientHost: "/127.0.0.1", topics: []string{"t"}}
-	g := &shareGroup{epoch: 7, hash: 0x0102030405060708, assigned: 7, targetAt: goldenTime}
-	untimed := &shareGroup{assigned: 7}
+	g := &shareGroup{targeting: targeting{epoch: 7, hash: 0x0102030405060708, assigned: 7, targetAt: goldenTime}}
+	untimed := &shareGroup{targeting: targeting{assigned: 7}}
 	parts := &shareParts{
 		initializing: shareTopics{id: {"t", []int32{1}}}, initialized: shareTopics{id: {"t", []int32{0, 2}}}, deleting: map[[16]byte]string{id: "u"},
 	}

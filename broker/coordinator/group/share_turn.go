@@ -5,9 +5,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/broker/coordinator/group/assignor"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // shareTurn is a decision about a share group in the making, with a clone to work on.
@@ -68,17 +69,7 @@ func (t *shareTurn) edit() {
 
 // outcome ends a decision that changed something.
 func (t *shareTurn) outcome() coordinator.Outcome {
-	t.out.Apply = func() {
-		m, id, g := t.m, t.id, t.g
-		m.installModern(id, g)
-		if t.bumped {
-			m.metrics.rebalances.Inc()
-			m.metrics.completed.Inc()
-		}
-		for _, n := range t.notes {
-			m.log.Info(n.what, append([]any{"group", id, "group_epoch", g.epoch, "state", g.stateName()}, n.args...)...)
-		}
-	}
+	t.out.Apply = func() { t.installed(t.g, t.g.epoch, t.bumped) }
 	return t.out
 }
 
@@ -107,11 +98,6 @@ func (t *shareTurn) fence(why string, members ...*shareMember) coordinator.Outco
 	t.changed = true
 	t.assign()
 	return t.outcome()
-}
-
-// mustCheck says whether it is time to compare topics with the image.
-func (g *shareGroup) mustCheck(image Image, now time.Time) bool {
-	return g.checked != image.Version() && (now.Sub(g.checkedAt) >= recheck || now.Before(g.checkedAt))
 }
 
 // assign begins a new group epoch if one is due, and computes its target.
@@ -167,15 +153,7 @@ func (t *shareTurn) target() {
 		members = append(members, m)
 	}
 	targets := assignor.Simple(members, partitions)
-	for _, mb := range g.members {
-		target := assignment(targets[mb.id])
-		if old, ok := g.targets[mb.id]; ok && old.equal(target) {
-			continue
-		}
-		g.targets[mb.id] = target
-		t.out.Records = append(t.out.Records, targetOfRecord(keyShareTargetOf, t.id, mb.id, target))
-	}
-	g.assigned, g.targetAt = g.epoch, t.now.UnixMilli()
+	t.retarget(&g.targeting, keyShareTargetOf, g.ids(), targets)
 	t.out.Records = append(t.out.Records, g.targetRecord(t.id))
 }
 
