@@ -40,7 +40,8 @@ func TestGroups(t *testing.T) {
 		"no protocols":             {func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }, kerr.InconsistentGroupProtocol},
 		"no protocol type":         {func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "" }, kerr.InconsistentGroupProtocol},
 		"group of invalid UTF-8":   {func(r *kmsg.JoinGroupRequest) { r.Group = "\xff\xfe" }, kerr.MemberIDRequired},
-		"group of 32767 bytes":     {func(r *kmsg.JoinGroupRequest) { r.Group = strings.Repeat("g", math.MaxInt16) }, kerr.MemberIDRequired},
+		"group of 32000 bytes":     {func(r *kmsg.JoinGroupRequest) { r.Group = strings.Repeat("g", 32_000) }, kerr.MemberIDRequired},
+		"group of 32767 bytes":     {func(r *kmsg.JoinGroupRequest) { r.Group = strings.Repeat("g", math.MaxInt16) }, kerr.InvalidGroupID},
 	} {
 		expectCode(t, "join: "+name, join(v.change), v.want)
 	}

@@ -211,7 +211,7 @@ func TestNotAClientsToSend(t *testing.T) {
 	req := produceRequest(9, topic, 0, transactional)
 	req.TransactionID = kmsg.StringPtr("tx")
 	p = call[*kmsg.ProduceResponse](t, c, req).Topics[0].Partitions[0]
-	expectCode(t, "transactional out of a transaction", p.ErrorCode, kerr.InvalidTxnState)
+	expectCode(t, "transactional out of a transaction", p.ErrorCode, kerr.InvalidProducerIDMapping) // nobody knows the transactional id
 	for _, acks := range []int16{2, -2, math.MaxInt16, math.MinInt16} {
 		req := produceRequest(9, topic, 0, batchOf("x"))
 		req.Acks = acks
