@@ -137,15 +137,15 @@ func (c *Coordinator) Handle(req kmsg.Request, reply func(kmsg.Response)) bool {
 }
 
 // submit asks the shard of the body's key.
-func (c *Coordinator) submit(r *request, access coordinator.Access, b body, refuse func(error) any) {
+func (c *Coordinator) submit(b asked, access coordinator.Access, call *coordinator.Call, refuse func(error) any) {
+	r := b.of()
+	r.call = call
 	key := r.key.String()
-	c.runtime.Submit(PartitionFor(key, c.partitions.Load()), coordinator.Event{
-		Key: key, Access: access, Body: b, Call: r.call, Refuse: refuse,
-	})
+	c.runtime.Submit(PartitionFor(key, c.partitions.Load()), coordinator.Event{Key: key, Access: access, Body: b, Call: call, Refuse: refuse})
 }
 
 // about makes the request about one partition of a topic.
-func (c *Coordinator) about(group string, topic [16]byte, partition int32, call *coordinator.Call) request {
+func (c *Coordinator) about(group string, topic [16]byte, partition int32) request {
 	n, ok := c.topics.Partitions(topic)
-	return request{key: Key{Group: group, Topic: topic, Partition: partition}, known: ok && partition < n, call: call}
+	return request{key: Key{Group: group, Topic: topic, Partition: partition}, known: ok && partition < n}
 }

@@ -12,6 +12,14 @@ type request struct {
 	call  *coordinator.Call
 }
 
+func (r *request) of() *request { return r }
+
+// asked is an event that somebody asked for about one share partition.
+type asked interface {
+	body
+	of() *request
+}
+
 // reply is the outcome that only answers.
 func (r *request) reply(body any) coordinator.Outcome {
 	return coordinator.Outcome{Replies: []coordinator.Reply{{To: r.call, Body: body}}}
