@@ -1,8 +1,6 @@
 package group
 
 import (
-	"sync"
-
 	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -10,97 +8,60 @@ import (
 
 // The requests about many groups, whose parts are answered by several shards.
 
-// gather collects the n parts of an answer, from any goroutines, in the order
-// of their indexes; done runs once, when all are there.
-type gather[T any] struct {
-	mu    sync.Mutex
-	parts []T
-	left  int
-	done  func([]T)
-}
-
-func newGather[T any](n int, done func([]T)) *gather[T] {
-	g := &gather[T]{parts: make([]T, n), left: n, done: done}
-	if n == 0 {
-		done(nil)
-	}
-	return g
-}
-
-// call is the one that part i is answered to.
-func (g *gather[T]) call(i int) *coordinator.Call {
-	return coordinator.NewCall(func(body any) { g.put(i, body.(T)) })
-}
-
-func (g *gather[T]) put(i int, part T) {
-	g.mu.Lock()
-	g.parts[i] = part
-	g.left--
-	last := g.left == 0
-	g.mu.Unlock()
-	if last {
-		g.done(g.parts)
+// describeEach has many groups described, each by its shard. One that is not described
+// is answered with refused.
+func describeEach[T any](c *Coordinator, groups []string, refused func(group string, code int16) *T, query func(group string, call *coordinator.Call) body, done func([]T)) {
+	g := coordinator.NewGather(len(groups), func(parts []*T) { done(coordinator.Values(parts)) })
+	for i, id := range groups {
+		if id == "" {
+			g.Put(i, refused(id, kerr.InvalidGroupID.Code))
+			continue
+		}
+		call := g.Call(i)
+		c.submit(id, coordinator.Read, query(id, call), call, func(err error) any { return refused(id, errorCode(err)) })
 	}
 }
 
 func (c *Coordinator) describeGroups(req *kmsg.DescribeGroupsRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.Groups), func(parts []*kmsg.DescribeGroupsResponseGroup) {
+	describeEach(c, req.Groups, describeError, func(id string, call *coordinator.Call) body {
+		return &describeGroup{group: id, version: req.Version, call: call}
+	}, func(groups []kmsg.DescribeGroupsResponseGroup) {
 		resp := kmsg.NewPtrDescribeGroupsResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, groups
 		reply(resp)
 	})
-	for i, id := range req.Groups {
-		if id == "" {
-			g.put(i, describeError(id, kerr.InvalidGroupID.Code))
-			continue
-		}
-		q := &describeGroup{group: id, version: req.Version, call: g.call(i)}
-		c.submit(id, coordinator.Read, q, q.call, func(err error) any { return describeError(id, errorCode(err)) })
-	}
 }
 
 func (c *Coordinator) describeConsumers(req *kmsg.ConsumerGroupDescribeRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.Groups), func(parts []*kmsg.ConsumerGroupDescribeResponseGroup) {
+	refused := func(id string, code int16) *kmsg.ConsumerGroupDescribeResponseGroup {
+		return describeConsumerError(id, code, "")
+	}
+	describeEach(c, req.Groups, refused, func(id string, call *coordinator.Call) body {
+		return &describeConsumer{group: id, call: call}
+	}, func(groups []kmsg.ConsumerGroupDescribeResponseGroup) {
 		resp := kmsg.NewPtrConsumerGroupDescribeResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, groups
 		reply(resp)
 	})
-	for i, id := range req.Groups {
-		if id == "" {
-			g.put(i, describeConsumerError(id, kerr.InvalidGroupID.Code, ""))
-			continue
-		}
-		q := &describeConsumer{group: id, call: g.call(i)}
-		c.submit(id, coordinator.Read, q, q.call, func(err error) any { return describeConsumerError(id, errorCode(err), "") })
-	}
 }
 
 func (c *Coordinator) deleteGroups(req *kmsg.DeleteGroupsRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.Groups), func(parts []*kmsg.DeleteGroupsResponseGroup) {
+	g := coordinator.NewGather(len(req.Groups), func(parts []*kmsg.DeleteGroupsResponseGroup) {
 		resp := kmsg.NewPtrDeleteGroupsResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, coordinator.Values(parts)
 		reply(resp)
 	})
 	for i, id := range req.Groups {
 		c.endShares(id, func() {
-			d := &deleteGroup{group: id, call: g.call(i)}
+			d := &deleteGroup{group: id, call: g.Call(i)}
 			c.submit(id, coordinator.Exclusive, d, d.call, func(err error) any { return deleteError(id, errorCode(err)) })
-		}, func(code int16) { g.put(i, deleteError(id, code)) })
+		}, func(code int16) { g.Put(i, deleteError(id, code)) })
 	}
 }
 
 func (c *Coordinator) listGroups(req *kmsg.ListGroupsRequest, reply func(kmsg.Response)) {
 	partitions := c.runtime.Partitions()
-	g := newGather(len(partitions), func(parts []listed) {
+	g := coordinator.NewGather(len(partitions), func(parts []listed) {
 		resp := kmsg.NewPtrListGroupsResponse()
 		resp.Version = req.Version
 		resp.Groups = []kmsg.ListGroupsResponseGroup{}
@@ -115,7 +76,7 @@ func (c *Coordinator) listGroups(req *kmsg.ListGroupsRequest, reply func(kmsg.Re
 		reply(resp)
 	})
 	for i, p := range partitions {
-		l := &listGroups{states: req.StatesFilter, types: req.TypesFilter, call: g.call(i)}
+		l := &listGroups{states: req.StatesFilter, types: req.TypesFilter, call: g.Call(i)}
 		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
 	}
 }
@@ -125,15 +86,13 @@ func (c *Coordinator) offsetFetch(req *kmsg.OffsetFetchRequest, reply func(kmsg.
 	if req.Version < fetchBatched {
 		groups = []kmsg.OffsetFetchRequestGroup{oneGroup(req)}
 	}
-	g := newGather(len(groups), func(parts []*kmsg.OffsetFetchResponseGroup) {
+	g := coordinator.NewGather(len(groups), func(parts []*kmsg.OffsetFetchResponseGroup) {
 		resp := kmsg.NewPtrOffsetFetchResponse()
 		resp.Version = req.Version
 		if req.Version < fetchBatched {
 			fillOneGroup(resp, req, parts[0])
 		} else {
-			for _, p := range parts {
-				resp.Groups = append(resp.Groups, *p)
-			}
+			resp.Groups = coordinator.Values(parts)
 		}
 		reply(resp)
 	})
@@ -144,7 +103,7 @@ func (c *Coordinator) offsetFetch(req *kmsg.OffsetFetchRequest, reply func(kmsg.
 			if f.all {
 				c.currentTopics(part, req.Version)
 			}
-			g.put(i, part)
+			g.Put(i, part)
 		})
 		for _, t := range groups[i].Topics {
 			f.topics = append(f.topics, c.fetchTopic(t, req.Version))

@@ -66,22 +66,16 @@ func (c *Coordinator) follow(group string, b body) {
 }
 
 func (c *Coordinator) describeShares(req *kmsg.ShareGroupDescribeRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.GroupIDs), func(parts []*kmsg.ShareGroupDescribeResponseGroup) {
+	refused := func(id string, code int16) *kmsg.ShareGroupDescribeResponseGroup {
+		return describeShareError(id, code, "")
+	}
+	describeEach(c, req.GroupIDs, refused, func(id string, call *coordinator.Call) body {
+		return &describeShare{group: id, call: call}
+	}, func(groups []kmsg.ShareGroupDescribeResponseGroup) {
 		resp := kmsg.NewPtrShareGroupDescribeResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, groups
 		reply(resp)
 	})
-	for i, id := range req.GroupIDs {
-		if id == "" {
-			g.put(i, describeShareError(id, kerr.InvalidGroupID.Code, ""))
-			continue
-		}
-		q := &describeShare{group: id, call: g.call(i)}
-		c.submit(id, coordinator.Read, q, q.call, func(err error) any { return describeShareError(id, errorCode(err), "") })
-	}
 }
 
 // endShares has the share coordinators forget a share group that is to be deleted, and
@@ -208,15 +202,12 @@ func (c *Coordinator) deleteShareOffsets(req *kmsg.DeleteShareGroupOffsetsReques
 }
 
 func (c *Coordinator) describeShareOffsets(req *kmsg.DescribeShareGroupOffsetsRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.Groups), func(parts []*kmsg.DescribeShareGroupOffsetsResponseGroup) {
+	g := coordinator.NewGather(len(req.Groups), func(parts []*kmsg.DescribeShareGroupOffsetsResponseGroup) {
 		resp := kmsg.NewPtrDescribeShareGroupOffsetsResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, coordinator.Values(parts)
 		reply(resp)
 	})
 	for i := range req.Groups {
-		c.describeShareOffsetsOf(&req.Groups[i], func(p *kmsg.DescribeShareGroupOffsetsResponseGroup) { g.put(i, p) })
+		c.describeShareOffsetsOf(&req.Groups[i], func(p *kmsg.DescribeShareGroupOffsetsResponseGroup) { g.Put(i, p) })
 	}
 }

@@ -113,20 +113,14 @@ func (q *describeStreams) decide(m *machine, _ time.Time) coordinator.Outcome {
 }
 
 func (c *Coordinator) describeStreams(req *kmsg.StreamsGroupDescribeRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.Groups), func(parts []*kmsg.StreamsGroupDescribeResponseGroup) {
+	refused := func(id string, code int16) *kmsg.StreamsGroupDescribeResponseGroup {
+		return describeStreamsError(id, code, "")
+	}
+	describeEach(c, req.Groups, refused, func(id string, call *coordinator.Call) body {
+		return &describeStreams{group: id, call: call}
+	}, func(groups []kmsg.StreamsGroupDescribeResponseGroup) {
 		resp := kmsg.NewPtrStreamsGroupDescribeResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.Groups = append(resp.Groups, *p)
-		}
+		resp.Version, resp.Groups = req.Version, groups
 		reply(resp)
 	})
-	for i, id := range req.Groups {
-		if id == "" {
-			g.put(i, describeStreamsError(id, kerr.InvalidGroupID.Code, ""))
-			continue
-		}
-		q := &describeStreams{group: id, call: g.call(i)}
-		c.submit(id, coordinator.Read, q, q.call, func(err error) any { return describeStreamsError(id, errorCode(err), "") })
-	}
 }

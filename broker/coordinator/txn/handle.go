@@ -1,8 +1,6 @@
 package txn
 
 import (
-	"sync"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -147,12 +145,12 @@ func (c *Coordinator) addPartitions(req *kmsg.AddPartitionsToTxnRequest, reply f
 		})
 		return
 	}
-	g := newGather(len(req.Transactions), func(parts []kmsg.AddPartitionsToTxnResponseTransaction) {
+	g := coordinator.NewGather(len(req.Transactions), func(parts []kmsg.AddPartitionsToTxnResponseTransaction) {
 		resp.Transactions = parts
 		reply(resp)
 	})
 	for i := range req.Transactions {
-		c.addOfOne(&req.Transactions[i], func(part kmsg.AddPartitionsToTxnResponseTransaction) { g.put(i, part) })
+		c.addOfOne(&req.Transactions[i], func(part kmsg.AddPartitionsToTxnResponseTransaction) { g.Put(i, part) })
 	}
 }
 
@@ -194,21 +192,17 @@ func (c *Coordinator) addOfOne(t *kmsg.AddPartitionsToTxnRequestTransaction, don
 }
 
 func (c *Coordinator) describe(req *kmsg.DescribeTransactionsRequest, reply func(kmsg.Response)) {
-	g := newGather(len(req.TransactionalIDs), func(parts []*kmsg.DescribeTransactionsResponseTransactionState) {
+	g := coordinator.NewGather(len(req.TransactionalIDs), func(parts []*kmsg.DescribeTransactionsResponseTransactionState) {
 		resp := kmsg.NewPtrDescribeTransactionsResponse()
-		resp.Version = req.Version
-		for _, p := range parts {
-			resp.TransactionStates = append(resp.TransactionStates, *p)
-		}
+		resp.Version, resp.TransactionStates = req.Version, coordinator.Values(parts)
 		reply(resp)
 	})
 	for i, id := range req.TransactionalIDs {
 		if !c.validID(id) {
-			g.put(i, describeError(id, kerr.InvalidRequest.Code))
+			g.Put(i, describeError(id, kerr.InvalidRequest.Code))
 			continue
 		}
-		d := &describeTxn{id: id}
-		d.call = coordinator.NewCall(func(body any) { g.put(i, body.(*kmsg.DescribeTransactionsResponseTransactionState)) })
+		d := &describeTxn{id: id, call: g.Call(i)}
 		c.submit(id, coordinator.Read, d, d.call, func(err error) any { return describeError(id, errorCode(err)) })
 	}
 }
@@ -224,7 +218,7 @@ func (c *Coordinator) list(req *kmsg.ListTransactionsRequest, reply func(kmsg.Re
 		return
 	}
 	partitions := c.runtime.Partitions()
-	g := newGather(len(partitions), func(parts []listed) {
+	g := coordinator.NewGather(len(partitions), func(parts []listed) {
 		for _, p := range parts {
 			if p.code != 0 {
 				// Half a list would be taken for a whole one.
@@ -236,36 +230,7 @@ func (c *Coordinator) list(req *kmsg.ListTransactionsRequest, reply func(kmsg.Re
 		reply(resp)
 	})
 	for i, p := range partitions {
-		l := &listTxns{filter: f}
-		l.call = coordinator.NewCall(func(body any) { g.put(i, body.(listed)) })
+		l := &listTxns{filter: f, call: g.Call(i)}
 		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
-	}
-}
-
-// gather collects the n parts of an answer, from any goroutines, in the order
-// of their indexes; done runs once, when all are there.
-type gather[T any] struct {
-	mu    sync.Mutex
-	parts []T
-	left  int
-	done  func([]T)
-}
-
-func newGather[T any](n int, done func([]T)) *gather[T] {
-	g := &gather[T]{parts: make([]T, n), left: n, done: done}
-	if n == 0 {
-		done(nil)
-	}
-	return g
-}
-
-func (g *gather[T]) put(i int, part T) {
-	g.mu.Lock()
-	g.parts[i] = part
-	g.left--
-	last := g.left == 0
-	g.mu.Unlock()
-	if last {
-		g.done(g.parts)
 	}
 }
