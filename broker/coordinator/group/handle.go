@@ -53,14 +53,13 @@ func (c *Coordinator) leave(req *kmsg.LeaveGroupRequest, reply func(kmsg.Respons
 }
 
 func (c *Coordinator) offsetCommit(req *kmsg.OffsetCommitRequest, reply func(kmsg.Response)) {
-	o := &offsetCommit{req: req, topics: make([]resolved, len(req.Topics)), call: callFor(reply)}
-	for i, t := range req.Topics {
+	o := &offsetCommit{req: req, call: callFor(reply)}
+	o.topics = resolveEach(req.Topics, func(t *kmsg.OffsetCommitRequestTopic) resolved {
 		if req.Version >= commitTopicIDs {
-			o.topics[i] = c.byID(t.TopicID)
-		} else {
-			o.topics[i] = c.byName(t.Topic)
+			return c.byID(t.TopicID)
 		}
-	}
+		return c.byName(t.Topic)
+	})
 	c.submit(req.Group, coordinator.Share, o, o.call, o.refuseFor)
 }
 
@@ -69,10 +68,8 @@ func (c *Coordinator) offsetDelete(req *kmsg.OffsetDeleteRequest, reply func(kms
 		reply(deleteOffsetsError(kerr.InvalidGroupID.Code))
 		return
 	}
-	o := &offsetDelete{req: req, topics: make([]resolved, len(req.Topics)), call: callFor(reply)}
-	for i, t := range req.Topics {
-		o.topics[i] = c.byName(t.Topic)
-	}
+	o := &offsetDelete{req: req, call: callFor(reply)}
+	o.topics = resolveEach(req.Topics, func(t *kmsg.OffsetDeleteRequestTopic) resolved { return c.byName(t.Topic) })
 	c.submit(req.Group, coordinator.Exclusive, o, o.call, func(err error) any {
 		return deleteOffsetsError(errorCode(err))
 	})

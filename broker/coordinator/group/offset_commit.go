@@ -33,16 +33,46 @@ type resolved struct {
 	code       int16 // why the topic is refused; 0: it is not
 }
 
+// resolveEach finds out about the topics of a request.
+func resolveEach[T any](topics []T, resolve func(*T) resolved) []resolved {
+	out := make([]resolved, len(topics))
+	for i := range topics {
+		out[i] = resolve(&topics[i])
+	}
+	return out
+}
+
+// answer is the code for a partition of the topic: why the topic is refused, or that there
+// is no such partition, or else fn's.
+func (r resolved) answer(partition int32, fn func() int16) int16 {
+	switch {
+	case r.code != 0:
+		return r.code
+	case partition < 0 || partition >= r.partitions:
+		return kerr.UnknownTopicOrPartition.Code
+	}
+	return fn()
+}
+
 // refuse gives all partitions the code, except those that have one already.
 func (c *offsetCommit) refuse(code int16) *kmsg.OffsetCommitResponse {
 	return c.respond(func(resolved, *kmsg.OffsetCommitRequestTopicPartition) int16 { return code })
 }
 
-func (c *offsetCommit) refuseFor(err error) any {
-	if errors.Is(err, coordinator.ErrTooLarge) {
-		return c.refuse(kerr.InvalidCommitOffsetSize.Code)
+func (c *offsetCommit) refuseFor(err error) any { return c.refuse(commitCode(err)) }
+
+// commitCode is the code for a reason for which a commit of offsets is refused; the last
+// two are of transactions.
+func commitCode(err error) int16 {
+	switch {
+	case errors.Is(err, coordinator.ErrTooLarge):
+		return kerr.InvalidCommitOffsetSize.Code
+	case errors.Is(err, coordinator.ErrProducerFenced):
+		return kerr.InvalidProducerEpoch.Code
+	case errors.Is(err, coordinator.ErrNotInTransaction):
+		return kerr.InvalidTxnState.Code
 	}
-	return c.refuse(errorCode(err))
+	return errorCode(err)
 }
 
 // respond answers each partition with its own error code, or else with fn's.
@@ -58,14 +88,7 @@ func (c *offsetCommit) respond(fn func(resolved, *kmsg.OffsetCommitRequestTopicP
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p.Partition, known.code
-			if known.code == 0 {
-				if p.Partition < 0 || p.Partition >= known.partitions {
-					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				} else {
-					rp.ErrorCode = fn(known, p)
-				}
-			}
+			rp.Partition, rp.ErrorCode = p.Partition, known.answer(p.Partition, func() int16 { return fn(known, p) })
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -91,45 +114,61 @@ func (c *offsetCommit) decide(m *machine, now time.Time) coordinator.Outcome {
 	if r := c.req.RetentionTimeMillis; c.req.Version >= commitRetentionFirst && c.req.Version <= commitRetentionLast && r >= 0 {
 		expires = now.UnixMilli() + r
 	}
-	type change struct {
-		tp topicPartition
-		c  committed
-	}
-	var changes []change
+	taken := taking{group: c.req.Group, maxMetadata: m.cfg.OffsetMetadataMaxSize, check: each, at: now.UnixMilli(), expires: expires}
 	resp := c.respond(func(t resolved, p *kmsg.OffsetCommitRequestTopicPartition) int16 {
-		metadata := deref(p.Metadata)
-		if utf16Len(metadata) > m.cfg.OffsetMetadataMaxSize {
-			return kerr.OffsetMetadataTooLarge.Code
-		}
-		if each != nil {
-			if code := each(t, p.Partition); code != 0 {
-				return code
-			}
-		}
-		ch := change{topicPartition{t.name, p.Partition}, committed{
-			offset: p.Offset, leaderEpoch: -1, metadata: metadata, at: now.UnixMilli(), expires: expires,
-		}}
-		if expires < 0 { // the record with an expiry has no room for these
-			ch.c.leaderEpoch, ch.c.topicID = max(-1, p.LeaderEpoch), t.id
-		}
-		changes = append(changes, ch)
-		out.Records = append(out.Records, offsetRecord(c.req.Group, ch.tp, &ch.c))
-		return 0
+		return taken.take(t, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata)
 	})
+	out.Records = taken.records
 	out.Replies = []coordinator.Reply{{To: c.call, Body: resp}}
-	if len(changes) == 0 {
+	if len(taken.offsets) == 0 {
 		return out
 	}
 	out.Apply = func() {
-		m.metrics.commits.Add(float64(len(changes)))
+		m.metrics.commits.Add(float64(len(taken.offsets)))
 		m.change(c.req.Group, func(g *group) {
-			for _, ch := range changes {
-				g.offsets[ch.tp] = ch.c
-				m.txn.pass(c.req.Group, ch.tp)
+			for _, o := range taken.offsets {
+				g.offsets[o.tp] = o.committed
+				m.txn.pass(c.req.Group, o.tp)
 			}
 		})
 	}
 	return out
+}
+
+// taking takes the offsets of a request one by one.
+type taking struct {
+	group       string
+	maxMetadata int
+	check       func(resolved, int32) int16 // says why not; may be nil
+	at, expires int64
+	offsets     []takenOffset
+	records     []coordinator.Record
+}
+
+// takenOffset is an offset that is to be committed.
+type takenOffset struct {
+	tp        topicPartition
+	committed committed
+}
+
+// take takes an offset, or returns the code that says why it is not taken.
+func (x *taking) take(t resolved, partition int32, offset int64, leaderEpoch int32, metadata *string) int16 {
+	text := deref(metadata)
+	if utf16Len(text) > x.maxMetadata {
+		return kerr.OffsetMetadataTooLarge.Code
+	}
+	if x.check != nil {
+		if code := x.check(t, partition); code != 0 {
+			return code
+		}
+	}
+	o := takenOffset{topicPartition{t.name, partition}, committed{offset: offset, leaderEpoch: -1, metadata: text, at: x.at, expires: x.expires}}
+	if x.expires < 0 { // the record with an expiry has no room for these
+		o.committed.leaderEpoch, o.committed.topicID = max(-1, leaderEpoch), t.id
+	}
+	x.offsets = append(x.offsets, o)
+	x.records = append(x.records, offsetRecord(x.group, o.tp, &o.committed))
+	return 0
 }
 
 // check says whether the group takes commits from this member, and whose session they renew.

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,10 +22,8 @@ type txnOffsetCommit struct {
 // partition of __consumer_offsets gave out before the transaction coordinator was asked
 // whether the transaction is open; 0 where it did not have to be asked.
 func (c *Coordinator) CommitTransactional(req *kmsg.TxnOffsetCommitRequest, guard uint64, reply func(kmsg.Response)) {
-	o := &txnOffsetCommit{req: req, topics: make([]resolved, len(req.Topics)), guard: guard, call: callFor(reply)}
-	for i, t := range req.Topics {
-		o.topics[i] = c.byName(t.Topic)
-	}
+	o := &txnOffsetCommit{req: req, guard: guard, call: callFor(reply)}
+	o.topics = resolveEach(req.Topics, func(t *kmsg.TxnOffsetCommitRequestTopic) resolved { return c.byName(t.Topic) })
 	c.metrics.requests.WithLabelValues(kmsg.NameForKey(req.Key())).Inc()
 	if req.Group == "" {
 		reply(o.refuse(kerr.InvalidGroupID.Code))
@@ -40,17 +37,7 @@ func (c *txnOffsetCommit) refuse(code int16) *kmsg.TxnOffsetCommitResponse {
 	return c.respond(func(resolved, *kmsg.TxnOffsetCommitRequestTopicPartition) int16 { return code })
 }
 
-func (c *txnOffsetCommit) refuseFor(err error) any {
-	switch {
-	case errors.Is(err, coordinator.ErrTooLarge):
-		return c.refuse(kerr.InvalidCommitOffsetSize.Code)
-	case errors.Is(err, coordinator.ErrProducerFenced):
-		return c.refuse(kerr.InvalidProducerEpoch.Code)
-	case errors.Is(err, coordinator.ErrNotInTransaction):
-		return c.refuse(kerr.InvalidTxnState.Code)
-	}
-	return c.refuse(errorCode(err))
-}
+func (c *txnOffsetCommit) refuseFor(err error) any { return c.refuse(commitCode(err)) }
 
 // respond answers each partition with its own error code, or else with fn's.
 func (c *txnOffsetCommit) respond(fn func(resolved, *kmsg.TxnOffsetCommitRequestTopicPartition) int16) *kmsg.TxnOffsetCommitResponse {
@@ -65,14 +52,7 @@ func (c *txnOffsetCommit) respond(fn func(resolved, *kmsg.TxnOffsetCommitRequest
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p.Partition, known.code
-			if known.code == 0 {
-				if p.Partition < 0 || p.Partition >= known.partitions {
-					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				} else {
-					rp.ErrorCode = fn(known, p)
-				}
-			}
+			rp.Partition, rp.ErrorCode = p.Partition, known.answer(p.Partition, func() int16 { return fn(known, p) })
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -86,33 +66,16 @@ func (c *txnOffsetCommit) decide(m *machine, now time.Time) coordinator.Outcome 
 		return coordinator.Outcome{Replies: []coordinator.Reply{{To: c.call, Body: c.refuse(code)}}}
 	}
 	out := coordinator.Outcome{Producer: &coordinator.Producer{ID: c.req.ProducerID, Epoch: c.req.ProducerEpoch, Guard: c.guard}}
-	type change struct {
-		tp topicPartition
-		c  committed
-	}
-	var changes []change
+	taken := taking{group: c.req.Group, maxMetadata: m.cfg.OffsetMetadataMaxSize, check: each, at: now.UnixMilli(), expires: -1}
 	resp := c.respond(func(t resolved, p *kmsg.TxnOffsetCommitRequestTopicPartition) int16 {
-		metadata := deref(p.Metadata)
-		if utf16Len(metadata) > m.cfg.OffsetMetadataMaxSize {
-			return kerr.OffsetMetadataTooLarge.Code
-		}
-		if each != nil {
-			if code := each(t, p.Partition); code != 0 {
-				return generationCode(code)
-			}
-		}
-		ch := change{topicPartition{t.name, p.Partition}, committed{
-			offset: p.Offset, leaderEpoch: max(-1, p.LeaderEpoch), metadata: metadata, at: now.UnixMilli(), expires: -1, topicID: t.id,
-		}}
-		changes = append(changes, ch)
-		out.Records = append(out.Records, offsetRecord(c.req.Group, ch.tp, &ch.c))
-		return 0
+		return taken.take(t, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata)
 	})
+	out.Records = taken.records
 	out.Replies = []coordinator.Reply{{To: c.call, Body: resp}}
-	if len(changes) > 0 {
+	if len(taken.offsets) > 0 {
 		out.Apply = func() {
-			for _, ch := range changes {
-				m.txn.put(c.req.ProducerID, c.req.Group, ch.tp, ch.c)
+			for _, o := range taken.offsets {
+				m.txn.put(c.req.ProducerID, c.req.Group, o.tp, o.committed)
 			}
 		}
 	}
@@ -130,7 +93,7 @@ func generationCode(code int16) int16 {
 // check says whether the group takes the commit. A producer need not say for which member it
 // commits, and one that does is checked against the generation, also in the midst of a
 // rebalance: it read what it read as a member of it.
-func (c *txnOffsetCommit) check(m *machine) (each func(resolved, int32) int16, code int16) {
+func (c *txnOffsetCommit) check(m *machine) (func(resolved, int32) int16, int16) {
 	req := c.req
 	g := m.groups[req.Group]
 	switch {
@@ -145,12 +108,15 @@ func (c *txnOffsetCommit) check(m *machine) (each func(resolved, int32) int16, c
 	case g == nil:
 		return nil, 0 // a simple group comes to be, if the transaction is committed
 	case g.modern != nil:
-		each, code = g.modern.checkCommit(commitCheck{member: req.MemberID, instance: req.InstanceID, epoch: req.Generation, version: req.Version, txn: true})
-		return each, generationCode(code)
+		each, code := g.modern.checkCommit(commitCheck{member: req.MemberID, instance: req.InstanceID, epoch: req.Generation, version: req.Version, txn: true})
+		if each == nil {
+			return nil, generationCode(code)
+		}
+		return func(t resolved, partition int32) int16 { return generationCode(each(t, partition)) }, generationCode(code)
 	case req.Generation < 0 && (g.state == Empty || req.MemberID == "" && req.InstanceID == nil):
 		return nil, 0
 	}
-	if _, code = g.checkMember(req.MemberID, req.InstanceID); code != 0 {
+	if _, code := g.checkMember(req.MemberID, req.InstanceID); code != 0 {
 		return nil, code
 	}
 	if req.Generation != g.generation {
