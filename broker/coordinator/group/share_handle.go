@@ -112,20 +112,40 @@ func (c *Coordinator) deleteStates(ctx context.Context, group string, parts []sh
 	return c.shares.each(ctx, group, parts, func(ctx context.Context, k share.Key, _ int) error { return c.shares.states.Delete(ctx, k) })
 }
 
-func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest, reply func(kmsg.Response)) {
-	fail := func(code int16, text string) { reply(alterShareError(req.Version, code, text)) }
+// shareRefusal is why a request about the offsets of a share group is refused before anybody
+// is asked; 0: it is not.
+func (c *Coordinator) shareRefusal(group string) (code int16, text string) {
 	switch {
 	case c.shares == nil:
-		fail(kerr.UnsupportedVersion.Code, "This broker has no share groups.")
-		return
-	case req.GroupID == "":
-		fail(kerr.InvalidGroupID.Code, "")
+		return kerr.UnsupportedVersion.Code, "This broker has no share groups."
+	case group == "":
+		return kerr.InvalidGroupID.Code, ""
+	}
+	return 0, ""
+}
+
+// lastStep is the call of the event that ends a request in two steps: it is answered with
+// a code, or else the request with what has come together by then.
+func lastStep(fail func(code int16, text string), done func()) *coordinator.Call {
+	return coordinator.NewCall(func(body any) {
+		if code := body.(int16); code != 0 {
+			fail(code, "")
+		} else {
+			done()
+		}
+	})
+}
+
+func refuseCode(err error) any { return errorCode(err) }
+
+func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest, reply func(kmsg.Response)) {
+	fail := func(code int16, text string) { reply(alterShareError(req.Version, code, text)) }
+	if code, text := c.shareRefusal(req.GroupID); code != 0 {
+		fail(code, text)
 		return
 	}
-	a := &alterShare{req: req, topics: make([]resolved, len(req.Topics))}
-	for i, t := range req.Topics {
-		a.topics[i] = c.byName(t.Topic)
-	}
+	a := &alterShare{req: req}
+	a.topics = resolveEach(req.Topics, func(t *kmsg.AlterShareGroupOffsetsRequestTopic) resolved { return c.byName(t.Topic) })
 	a.call = coordinator.NewCall(func(body any) {
 		b := body.(*alterShareAnswer)
 		if b.resp.ErrorCode != 0 || len(b.parts) == 0 {
@@ -136,7 +156,7 @@ func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest,
 			errs := c.shares.each(ctx, req.GroupID, b.parts, func(ctx context.Context, k share.Key, i int) error {
 				return c.shares.states.Initialize(ctx, k, b.epoch, b.starts[i])
 			})
-			begun := shareBegun{group: req.GroupID, epochs: map[[16]byte]int32{}}
+			begun := shareBegun{group: req.GroupID, epochs: map[[16]byte]int32{}, call: lastStep(fail, func() { reply(b.resp) })}
 			for i, p := range b.parts {
 				begun.epochs[p.id] = b.epoch
 				if errs[i] == nil {
@@ -144,14 +164,7 @@ func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest,
 				}
 				*b.codes[i], *b.texts[i] = shareError(errs[i])
 			}
-			begun.call = coordinator.NewCall(func(body any) {
-				if code := body.(int16); code != 0 {
-					fail(code, "")
-				} else {
-					reply(b.resp)
-				}
-			})
-			c.submit(req.GroupID, coordinator.Exclusive, begun, begun.call, func(err error) any { return errorCode(err) })
+			c.submit(req.GroupID, coordinator.Exclusive, begun, begun.call, refuseCode)
 		}) {
 			fail(kerr.CoordinatorNotAvailable.Code, tooManyShareTasks)
 		}
@@ -163,18 +176,12 @@ func (c *Coordinator) alterShareOffsets(req *kmsg.AlterShareGroupOffsetsRequest,
 
 func (c *Coordinator) deleteShareOffsets(req *kmsg.DeleteShareGroupOffsetsRequest, reply func(kmsg.Response)) {
 	fail := func(code int16, text string) { reply(deleteShareError(req.Version, code, text)) }
-	switch {
-	case c.shares == nil:
-		fail(kerr.UnsupportedVersion.Code, "This broker has no share groups.")
-		return
-	case req.GroupID == "":
-		fail(kerr.InvalidGroupID.Code, "")
+	if code, text := c.shareRefusal(req.GroupID); code != 0 {
+		fail(code, text)
 		return
 	}
-	d := &deleteShare{req: req, topics: make([]resolved, len(req.Topics))}
-	for i, t := range req.Topics {
-		d.topics[i] = c.byName(t.Topic)
-	}
+	d := &deleteShare{req: req}
+	d.topics = resolveEach(req.Topics, func(t *kmsg.DeleteShareGroupOffsetsRequestTopic) resolved { return c.byName(t.Topic) })
 	d.call = coordinator.NewCall(func(body any) {
 		a := body.(*deleteShareAnswer)
 		if a.resp.ErrorCode != 0 || len(a.parts) == 0 {
@@ -182,16 +189,9 @@ func (c *Coordinator) deleteShareOffsets(req *kmsg.DeleteShareGroupOffsetsReques
 			return
 		}
 		if !c.shares.start(func(ctx context.Context) {
-			gone := shareForgotten{group: req.GroupID}
+			gone := shareForgotten{group: req.GroupID, call: lastStep(fail, func() { reply(a.resp) })}
 			a.settle(c.deleteStates(ctx, req.GroupID, a.parts), &gone)
-			gone.call = coordinator.NewCall(func(body any) {
-				if code := body.(int16); code != 0 {
-					fail(code, "")
-				} else {
-					reply(a.resp)
-				}
-			})
-			c.submit(req.GroupID, coordinator.Exclusive, gone, gone.call, func(err error) any { return errorCode(err) })
+			c.submit(req.GroupID, coordinator.Exclusive, gone, gone.call, refuseCode)
 		}) {
 			fail(kerr.CoordinatorNotAvailable.Code, tooManyShareTasks)
 		}

@@ -315,12 +315,8 @@ func describeShareOffsetsError(group string, code int16, text string) *kmsg.Desc
 
 // describeShareOffsetsOf answers for one group of a DescribeShareGroupOffsets request.
 func (c *Coordinator) describeShareOffsetsOf(g *kmsg.DescribeShareGroupOffsetsRequestGroup, done func(*kmsg.DescribeShareGroupOffsetsResponseGroup)) {
-	switch {
-	case c.shares == nil:
-		done(describeShareOffsetsError(g.GroupID, kerr.UnsupportedVersion.Code, "This broker has no share groups."))
-		return
-	case g.GroupID == "":
-		done(describeShareOffsetsError(g.GroupID, kerr.InvalidGroupID.Code, ""))
+	if code, text := c.shareRefusal(g.GroupID); code != 0 {
+		done(describeShareOffsetsError(g.GroupID, code, text))
 		return
 	}
 	if g.Topics != nil {
