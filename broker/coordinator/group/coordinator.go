@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,21 +58,12 @@ type Caller struct {
 // that this broker leads. All methods may be called from any goroutine, and none
 // blocks on I/O.
 type Coordinator struct {
-	cfg        Config
-	topics     Topics
-	metrics    *metrics
-	runtime    shards
-	shares     *shareTasks  // nil: there are no share groups here
-	partitions atomic.Int32 // of __consumer_offsets; before it is made, what this broker would make
-}
+	coordinator.Topic // __consumer_offsets
 
-// shards is coordinator.Runtime, or in tests one shard driven by hand.
-type shards interface {
-	Elected(partition, epoch int32)
-	Resigned(partition, epoch int32)
-	Partitions() []int32
-	Submit(partition int32, ev coordinator.Event)
-	Close()
+	cfg     Config
+	topics  Topics
+	metrics *metrics
+	shares  *shareTasks // nil: there are no share groups here
 }
 
 // New returns a coordinator of no partitions yet.
@@ -91,11 +81,10 @@ func New(o Options) (*Coordinator, error) {
 		o.NewID = randomID
 	}
 	c := &Coordinator{cfg: o.Config, topics: o.Topics, metrics: newMetrics(o.Registerer)}
-	c.partitions.Store(o.Config.Partitions)
 	if o.Shares != nil {
 		c.shares = newShareTasks(o.Shares, o.PartitionEnd, o.Logger)
 	}
-	runtime, err := coordinator.NewRuntime(coordinator.Options{
+	err := c.Start(o.Config.Partitions, coordinator.Options{
 		Subsystem: "group_coordinator",
 		Log:       o.Log,
 		New: func(partition, _ int32) coordinator.Machine {
@@ -107,7 +96,6 @@ func New(o Options) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("group coordinator: %w", err)
 	}
-	c.runtime = runtime
 	return c, nil
 }
 
@@ -115,26 +103,13 @@ func randomID() string {
 	return uuid.Must(uuid.NewRandomFromReader(rand.Reader)).String()
 }
 
-// Elected says that this broker leads a partition of __consumer_offsets.
-func (c *Coordinator) Elected(partition, epoch int32) { c.runtime.Elected(partition, epoch) }
-
-// Resigned says that leadership with the epoch, and all before, is over.
-func (c *Coordinator) Resigned(partition, epoch int32) { c.runtime.Resigned(partition, epoch) }
-
 // Close answers all requests and ends.
 func (c *Coordinator) Close() {
 	if c.shares != nil {
 		c.shares.close()
 	}
-	c.runtime.Close()
+	c.Runtime.Close()
 }
-
-// Partition is the partition of __consumer_offsets whose leader coordinates the group.
-func (c *Coordinator) Partition(group string) int32 { return PartitionFor(group, c.partitions.Load()) }
-
-// TopicCreated says how many partitions __consumer_offsets has, whatever this broker's own
-// settings would have made of it.
-func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partitions) }
 
 // TopicDeleted removes the offsets of a deleted topic from all groups here,
 // but not those of a later topic of the same name. A partition whose leader
@@ -142,8 +117,8 @@ func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partit
 // returned for a later topic.
 func (c *Coordinator) TopicDeleted(name string, id [16]byte) {
 	gone := topicsDeleted{ids: map[string][16]byte{name: id}}
-	for _, p := range c.runtime.Partitions() {
-		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: gone})
+	for _, p := range c.Runtime.Partitions() {
+		c.Runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: gone})
 	}
 }
 
@@ -209,5 +184,5 @@ func callFor(reply func(kmsg.Response)) *coordinator.Call {
 
 // submit hands an event about a group to the shard of its partition.
 func (c *Coordinator) submit(group string, access coordinator.Access, b body, call *coordinator.Call, refuse func(error) any) {
-	c.runtime.Submit(c.Partition(group), coordinator.Event{Key: group, Access: access, Body: b, Call: call, Refuse: refuse})
+	c.Runtime.Submit(c.Partition(group), coordinator.Event{Key: group, Access: access, Body: b, Call: call, Refuse: refuse})
 }

@@ -60,7 +60,7 @@ func (c *Coordinator) deleteGroups(req *kmsg.DeleteGroupsRequest, reply func(kms
 }
 
 func (c *Coordinator) listGroups(req *kmsg.ListGroupsRequest, reply func(kmsg.Response)) {
-	partitions := c.runtime.Partitions()
+	partitions := c.Runtime.Partitions()
 	g := coordinator.NewGather(len(partitions), func(parts []listed) {
 		resp := kmsg.NewPtrListGroupsResponse()
 		resp.Version = req.Version
@@ -77,7 +77,7 @@ func (c *Coordinator) listGroups(req *kmsg.ListGroupsRequest, reply func(kmsg.Re
 	})
 	for i, p := range partitions {
 		l := &listGroups{states: req.StatesFilter, types: req.TypesFilter, call: g.Call(i)}
-		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
+		c.Runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
 	}
 }
 

@@ -184,7 +184,7 @@ var errNotAnOffset = errors.New("transactional record that is no offset")
 // marker is to be written again, as a coordinator that is loading may have missed it.
 func (c *Coordinator) TransactionEnded(partition int32, producerID int64, commit bool, done func(err error)) {
 	call := coordinator.NewCall(func(body any) { done(kerr.ErrorForCode(body.(int16))) })
-	c.runtime.Submit(partition, coordinator.Event{
+	c.Runtime.Submit(partition, coordinator.Event{
 		Access: coordinator.Read, Body: txnEnded{producerID, commit, call}, Call: call,
 		Refuse: func(err error) any { return errorCode(err) },
 	})

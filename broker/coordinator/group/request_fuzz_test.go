@@ -78,8 +78,8 @@ func FuzzRequest(f *testing.F) {
 }
 
 func handled(req kmsg.Request) bool {
-	c := &Coordinator{cfg: Defaults(), topics: fakeTopics{}, metrics: newMetrics(nil), runtime: nowhere{}}
-	c.partitions.Store(c.cfg.Partitions)
+	c := &Coordinator{cfg: Defaults(), topics: fakeTopics{}, metrics: newMetrics(nil), Topic: coordinator.Topic{Runtime: nowhere{}}}
+	c.TopicCreated(c.cfg.Partitions)
 	return c.Handle(Caller{}, req, func(kmsg.Response) {})
 }
 

@@ -62,7 +62,7 @@ const uninitializedStart = -1
 
 // follow has an event decided that nobody waits for.
 func (c *Coordinator) follow(group string, b body) {
-	c.runtime.Submit(c.Partition(group), coordinator.Event{Key: group, Access: coordinator.Exclusive, Body: b})
+	c.Runtime.Submit(c.Partition(group), coordinator.Event{Key: group, Access: coordinator.Exclusive, Body: b})
 }
 
 func (c *Coordinator) describeShares(req *kmsg.ShareGroupDescribeRequest, reply func(kmsg.Response)) {

@@ -59,8 +59,8 @@ var epoch = time.UnixMilli(1_700_000_000_000)
 func newWorld(t testing.TB, cfg Config) *world {
 	cfg.Partitions = 1
 	w := &world{t: t, topics: fakeTopics{}}
-	w.co = &Coordinator{cfg: cfg, topics: w.topics, metrics: newMetrics(nil), runtime: w}
-	w.co.partitions.Store(cfg.Partitions)
+	w.co = &Coordinator{cfg: cfg, topics: w.topics, metrics: newMetrics(nil), Topic: coordinator.Topic{Runtime: w}}
+	w.co.TopicCreated(cfg.Partitions)
 	w.serveShares()
 	w.load(epoch)
 	return w

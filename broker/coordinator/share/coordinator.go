@@ -3,7 +3,6 @@ package share
 import (
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,20 +41,11 @@ type Options struct {
 // __share_group_state that this broker leads. All methods may be called from any
 // goroutine, and none blocks on I/O.
 type Coordinator struct {
-	cfg        Config
-	topics     Topics
-	metrics    *metrics
-	runtime    shards
-	partitions atomic.Int32 // of __share_group_state; before it is made, what this broker would make
-}
+	coordinator.Topic // __share_group_state
 
-// shards is coordinator.Runtime, or in tests one shard driven by hand.
-type shards interface {
-	Elected(partition, epoch int32)
-	Resigned(partition, epoch int32)
-	Partitions() []int32
-	Submit(partition int32, ev coordinator.Event)
-	Close()
+	cfg     Config
+	topics  Topics
+	metrics *metrics
 }
 
 // New returns a coordinator of no partitions yet.
@@ -70,8 +60,7 @@ func New(o Options) (*Coordinator, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Coordinator{cfg: o.Config, topics: o.Topics, metrics: newMetrics(o.Registerer)}
-	c.partitions.Store(o.Config.Partitions)
-	runtime, err := coordinator.NewRuntime(coordinator.Options{
+	err := c.Start(o.Config.Partitions, coordinator.Options{
 		Subsystem: "share_coordinator_runtime",
 		Log:       o.Log,
 		New: func(partition, epoch int32) coordinator.Machine {
@@ -87,28 +76,17 @@ func New(o Options) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("share coordinator: %w", err)
 	}
-	c.runtime = runtime
 	return c, nil
 }
 
-// Elected says that this broker leads a partition of __share_group_state.
-func (c *Coordinator) Elected(partition, epoch int32) { c.runtime.Elected(partition, epoch) }
-
-// Resigned says that leadership with the epoch, and all before, is over.
-func (c *Coordinator) Resigned(partition, epoch int32) { c.runtime.Resigned(partition, epoch) }
-
 // Close answers all requests and ends.
-func (c *Coordinator) Close() { c.runtime.Close() }
-
-// TopicCreated says how many partitions __share_group_state has, whatever this broker's
-// own settings would have made of it.
-func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partitions) }
+func (c *Coordinator) Close() { c.Runtime.Close() }
 
 // TopicDeleted removes the share partitions of a topic that is gone. A partition of
 // __share_group_state whose leader changes just then may keep them.
 func (c *Coordinator) TopicDeleted(_ string, id [16]byte) {
-	for _, p := range c.runtime.Partitions() {
-		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: topicDeleted{id}})
+	for _, p := range c.Runtime.Partitions() {
+		c.Runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: topicDeleted{id}})
 	}
 }
 
@@ -141,7 +119,7 @@ func (c *Coordinator) submit(b asked, access coordinator.Access, call *coordinat
 	r := b.of()
 	r.call = call
 	key := r.key.String()
-	c.runtime.Submit(PartitionFor(key, c.partitions.Load()), coordinator.Event{Key: key, Access: access, Body: b, Call: call, Refuse: refuse})
+	c.Runtime.Submit(c.Partition(key), coordinator.Event{Key: key, Access: access, Body: b, Call: call, Refuse: refuse})
 }
 
 // about makes the request about one partition of a topic.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,24 +54,15 @@ type Options struct {
 // Coordinator coordinates the transactions of those partitions of __transaction_state
 // that this broker leads. All methods may be called from any goroutine, and none blocks on I/O.
 type Coordinator struct {
-	cfg        Config
-	opts       Options
-	metrics    *metrics
-	log        *slog.Logger
-	runtime    shards
-	markers    *sender
-	fresh      fresh
-	takeID     func(done func(int64, error)) // fresh.take, or a test's
-	partitions atomic.Int32                  // of __transaction_state; before it is made, what this broker would make
-}
+	coordinator.Topic // __transaction_state
 
-// shards is coordinator.Runtime, or in tests one shard driven by hand.
-type shards interface {
-	Elected(partition, epoch int32)
-	Resigned(partition, epoch int32)
-	Partitions() []int32
-	Submit(partition int32, ev coordinator.Event)
-	Close()
+	cfg     Config
+	opts    Options
+	metrics *metrics
+	log     *slog.Logger
+	markers *sender
+	fresh   fresh
+	takeID  func(done func(int64, error)) // fresh.take, or a test's
 }
 
 // New returns a coordinator of no partitions yet.
@@ -90,19 +80,18 @@ func New(o Options) (*Coordinator, error) {
 		o.Now = time.Now
 	}
 	c := &Coordinator{cfg: o.Config, opts: o, metrics: newMetrics(o.Registerer), log: o.Logger}
-	c.partitions.Store(o.Config.Partitions)
 	c.fresh.init(o.NewProducerID)
 	c.takeID = c.fresh.take
 	c.markers = newSender(senderOptions{
 		topics: o.Topics, brokers: o.Brokers, metrics: c.metrics, logger: o.Logger,
 		written: func(j *job) {
-			c.runtime.Submit(j.shard.partition, coordinator.Event{
+			c.Runtime.Submit(j.shard.partition, coordinator.Event{
 				Key: j.id, Access: coordinator.Exclusive,
 				Body: markersWritten{id: j.id, producerID: j.producerID, epoch: j.epoch},
 			})
 		},
 	})
-	runtime, err := coordinator.NewRuntime(coordinator.Options{
+	err := c.Start(o.Config.Partitions, coordinator.Options{
 		Subsystem: "transaction_coordinator", Log: o.Log,
 		New: func(partition, epoch int32) coordinator.Machine {
 			return c.newMachine(&shardEdge{c: c, shard: shardID{partition, epoch}})
@@ -113,7 +102,6 @@ func New(o Options) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transaction coordinator: %w", err)
 	}
-	c.runtime = runtime
 	return c, nil
 }
 
@@ -121,27 +109,12 @@ func (c *Coordinator) newMachine(e edge) *machine {
 	return &machine{cfg: &c.cfg, metrics: c.metrics, log: c.log, edge: e, level: c.opts.Topics.Level, txns: make(map[string]*transaction)}
 }
 
-// Elected says that this broker leads a partition of __transaction_state.
-func (c *Coordinator) Elected(partition, epoch int32) { c.runtime.Elected(partition, epoch) }
-
-// Resigned says that leadership with the epoch, and all before, is over.
-func (c *Coordinator) Resigned(partition, epoch int32) { c.runtime.Resigned(partition, epoch) }
-
 // Close answers all requests and ends.
 func (c *Coordinator) Close() {
 	c.fresh.close()
-	c.runtime.Close()
+	c.Runtime.Close()
 	c.markers.close()
 }
-
-// Partition is the partition of __transaction_state whose leader coordinates the id.
-func (c *Coordinator) Partition(id string) int32 {
-	return coordinator.PartitionFor(id, c.partitions.Load())
-}
-
-// TopicCreated says how many partitions __transaction_state has, whatever this broker's own
-// settings would have made of it.
-func (c *Coordinator) TopicCreated(partitions int32) { c.partitions.Store(partitions) }
 
 // TopicDeleted says that a topic is gone: nobody waits for markers in it. That is found out
 // from the metadata when they are sent again.
@@ -166,7 +139,7 @@ func (e *shardEdge) write(id string, t *transaction) {
 func (e *shardEdge) refill(_ string, fn func(int64) coordinator.Event) {
 	e.c.takeID(func(id int64, err error) {
 		if err == nil {
-			e.c.runtime.Submit(e.shard.partition, fn(id))
+			e.c.Runtime.Submit(e.shard.partition, fn(id))
 		}
 	})
 }
@@ -175,5 +148,5 @@ func (e *shardEdge) forget() { e.c.markers.forget(e.shard) }
 
 // submit hands an event about a transactional id to the shard of its partition.
 func (c *Coordinator) submit(id string, access coordinator.Access, b body, call *coordinator.Call, refuse func(error) any) {
-	c.runtime.Submit(c.Partition(id), coordinator.Event{Key: id, Access: access, Body: b, Call: call, Refuse: refuse})
+	c.Runtime.Submit(c.Partition(id), coordinator.Event{Key: id, Access: access, Body: b, Call: call, Refuse: refuse})
 }

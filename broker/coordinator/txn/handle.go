@@ -217,7 +217,7 @@ func (c *Coordinator) list(req *kmsg.ListTransactionsRequest, reply func(kmsg.Re
 		reply(resp)
 		return
 	}
-	partitions := c.runtime.Partitions()
+	partitions := c.Runtime.Partitions()
 	g := coordinator.NewGather(len(partitions), func(parts []listed) {
 		for _, p := range parts {
 			if p.code != 0 {
@@ -231,6 +231,6 @@ func (c *Coordinator) list(req *kmsg.ListTransactionsRequest, reply func(kmsg.Re
 	})
 	for i, p := range partitions {
 		l := &listTxns{filter: f, call: g.Call(i)}
-		c.runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
+		c.Runtime.Submit(p, coordinator.Event{Access: coordinator.Read, Body: l, Call: l.call, Refuse: refuseList})
 	}
 }

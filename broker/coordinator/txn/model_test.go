@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
@@ -168,8 +169,8 @@ func (m *model) produce(i *instance, n int32) {
 
 func (m *model) request(i *instance, req kmsg.Request, answered func(kmsg.Response)) {
 	i.asking = true
-	c := &Coordinator{cfg: m.cfg, metrics: m.m.metrics, log: m.m.log, runtime: m, opts: Options{GroupPartition: func(string) (string, int32) { return "t", 0 }}}
-	c.partitions.Store(1)
+	c := &Coordinator{cfg: m.cfg, metrics: m.m.metrics, log: m.m.log, Topic: coordinator.Topic{Runtime: m}, opts: Options{GroupPartition: func(string) (string, int32) { return "t", 0 }}}
+	c.TopicCreated(1)
 	c.takeID = func(done func(int64, error)) {
 		m.nextID++
 		done(m.nextID, nil)
@@ -388,4 +389,4 @@ func TestModel(t *testing.T) {
 	t.Log(total)
 }
 
-var _ shards = (*model)(nil)
+var _ coordinator.Shards = (*model)(nil)

@@ -160,10 +160,10 @@ func (w *world) Submit(_ int32, ev coordinator.Event) { w.submit(ev) }
 // send has the shard answer a request; answers are collected in what is returned.
 func (w *world) send(req kmsg.Request) *[]kmsg.Response {
 	var got []kmsg.Response
-	c := &Coordinator{cfg: w.cfg, metrics: w.m.metrics, log: w.m.log, runtime: w, opts: Options{
+	c := &Coordinator{cfg: w.cfg, metrics: w.m.metrics, log: w.m.log, Topic: coordinator.Topic{Runtime: w}, opts: Options{
 		GroupPartition: func(string) (string, int32) { return "__consumer_offsets", 7 },
 	}}
-	c.partitions.Store(1)
+	c.TopicCreated(1)
 	c.takeID = func(done func(int64, error)) {
 		w.nextID++
 		done(w.nextID, nil)
