@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // WorkerVariable of the environment holds a Worker as JSON: the program that has it is one, and calls WorkFromEnvironment.
@@ -98,8 +100,9 @@ func createTopics(ctx context.Context, o *Options) error {
 		if topic == o.cold() {
 			configs["local.retention.bytes"], configs["local.retention.ms"] = kadm.StringPtr("1"), kadm.StringPtr("1")
 		}
-		if _, err := kadm.NewClient(client).CreateTopic(ctx, o.Partitions, o.ReplicationFactor, configs, topic); err != nil {
-			return fmt.Errorf("create topic=%s: %w", topic, err)
+		t := stage.Topic{Name: topic, Partitions: o.Partitions, ReplicationFactor: o.ReplicationFactor, Configs: configs}
+		if err := t.Create(ctx, client); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -312,7 +315,7 @@ func (r *Run) caughtUp(ctx context.Context) (map[int32]int64, error) {
 			}
 			err = fmt.Errorf("records not yet processed=%d", behind)
 		}
-		if waited := pause(ctx, lookEvery); waited != nil {
+		if waited := stage.Wait(ctx, lookEvery); waited != nil {
 			return nil, fmt.Errorf("wait for the workers: %w: %w", waited, err)
 		}
 	}
@@ -344,7 +347,7 @@ func (r *Run) settled(ctx context.Context) error {
 			}
 			err = fmt.Errorf("partitions with an open transaction=%d", open)
 		}
-		if waited := pause(ctx, lookEvery); waited != nil {
+		if waited := stage.Wait(ctx, lookEvery); waited != nil {
 			return fmt.Errorf("wait for the last transactions: %w: %w", waited, err)
 		}
 	}
@@ -358,16 +361,5 @@ func (r *Run) Stop() {
 		if p != nil {
 			_ = p.Kill() // it may have ended
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // Options of a run.
@@ -47,14 +49,10 @@ type Run struct {
 
 // Start creates the topic, and a group whose members it starts.
 func Start(ctx context.Context, o Options, seed uint64) (*Run, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(o.Brokers...), kgo.DialTimeout(time.Second), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.DefaultProduceTopic(o.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableClientMetrics())
+	topic := stage.Topic{Name: o.Topic, Partitions: o.Partitions, ReplicationFactor: o.ReplicationFactor}
+	client, err := topic.Producer(ctx, o.Brokers)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := kadm.NewClient(client).CreateTopic(ctx, o.Partitions, o.ReplicationFactor, nil, o.Topic); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("create topic=%s: %w", o.Topic, err)
 	}
 	running, stop := context.WithCancel(context.Background())
 	r := &Run{
@@ -107,7 +105,7 @@ func (r *Run) Settle(ctx context.Context) error {
 		if one == r.o.Partitions {
 			return nil
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := stage.Wait(ctx, lookEvery); err != nil {
 			return fmt.Errorf("partitions with one owner=%d of=%d: %w", one, r.o.Partitions, err)
 		}
 	}
@@ -115,14 +113,14 @@ func (r *Run) Settle(ctx context.Context) error {
 
 // produce gives every partition a record now and then.
 func (r *Run) produce(ctx context.Context) {
-	for n := 0; pause(ctx, time.Second/200) == nil; n++ {
+	for n := 0; stage.Wait(ctx, time.Second/200) == nil; n++ {
 		r.client.Produce(ctx, &kgo.Record{Partition: int32(n) % r.o.Partitions, Value: strconv.AppendInt(nil, int64(n), 10)}, nil)
 	}
 }
 
 // watch reads what is committed, which must not go back.
 func (r *Run) watch(ctx context.Context) {
-	for pause(ctx, 200*time.Millisecond) == nil {
+	for stage.Wait(ctx, 200*time.Millisecond) == nil {
 		answer, err := kadm.NewClient(r.client).FetchOffsets(ctx, r.o.Group)
 		if err != nil || answer.Error() != nil {
 			continue // the coordinator is on its way
@@ -183,15 +181,4 @@ func (r *Run) Stop() {
 	}
 	r.members = nil
 	r.client.Close()
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

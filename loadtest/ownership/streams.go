@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/tidelinehq/tideline/loadtest/lifeline"
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // streamsMember is a member of a streams group (KIP-1071), which no Go client has: heartbeats by hand, of an application with one
@@ -68,7 +69,7 @@ func (m *streamsMember) beats(ctx context.Context) {
 		if again := m.beat(ctx); again {
 			wait = 0 // there is something to tell
 		}
-		if pause(ctx, wait) != nil {
+		if stage.Wait(ctx, wait) != nil {
 			return
 		}
 	}
@@ -76,7 +77,7 @@ func (m *streamsMember) beats(ctx context.Context) {
 
 // commits is beside the heartbeats, which must not wait for a coordinator that is gone.
 func (m *streamsMember) commits(ctx context.Context) {
-	for pause(ctx, heartbeat) == nil {
+	for stage.Wait(ctx, heartbeat) == nil {
 		m.mu.Lock()
 		epoch, owned := m.epoch, slices.Clone(m.owned)
 		m.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/brokertest/inprocess"
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // TestGroupOutlivesBrokers: members are killed and brokers restarted under a share group.
@@ -26,7 +27,7 @@ func TestGroupOutlivesBrokers(t *testing.T) {
 	}
 	defer r.Stop()
 	for round := range 3 {
-		if err := pause(ctx, 2*time.Second); err != nil {
+		if err := stage.Wait(ctx, 2*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		r.Kill()
@@ -35,7 +36,7 @@ func TestGroupOutlivesBrokers(t *testing.T) {
 		if err := r.Grow(); err != nil {
 			t.Fatal(err)
 		}
-		if err := pause(ctx, 2*time.Second); err != nil {
+		if err := stage.Wait(ctx, 2*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		c.Restart(round)

@@ -10,11 +10,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/loadtest/lifeline"
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // Options of a run.
@@ -44,14 +44,10 @@ type Run struct {
 
 // Start creates the topic, has the group begin at its start, and starts the members.
 func Start(ctx context.Context, o Options, seed uint64) (*Run, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(o.Brokers...), kgo.DialTimeout(time.Second), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.DefaultProduceTopic(o.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableClientMetrics())
+	topic := stage.Topic{Name: o.Topic, Partitions: o.Partitions, ReplicationFactor: o.ReplicationFactor}
+	client, err := topic.Producer(ctx, o.Brokers)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := kadm.NewClient(client).CreateTopic(ctx, o.Partitions, o.ReplicationFactor, nil, o.Topic); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("create topic=%s: %w", o.Topic, err)
 	}
 	if err := fromTheStart(ctx, client, o.Group); err != nil {
 		client.Close()
@@ -85,7 +81,7 @@ func fromTheStart(ctx context.Context, client *kgo.Client, group string) error {
 
 // write produces numbered records.
 func (r *Run) write(ctx context.Context) {
-	for n := int64(0); pause(ctx, time.Second/time.Duration(r.o.Rate)) == nil; n++ {
+	for n := int64(0); stage.Wait(ctx, time.Second/time.Duration(r.o.Rate)) == nil; n++ {
 		r.client.Produce(context.Background(), &kgo.Record{Partition: int32(n % int64(r.o.Partitions)), Value: strconv.AppendInt(nil, n, 10)},
 			func(_ *kgo.Record, err error) {
 				if err == nil {
@@ -127,7 +123,7 @@ const lookEvery = 200 * time.Millisecond
 func (r *Run) Finish(ctx context.Context) *Result {
 	r.stop()
 	r.writing.Wait()
-	for r.journal.open() > 0 && pause(ctx, lookEvery) == nil {
+	for r.journal.open() > 0 && stage.Wait(ctx, lookEvery) == nil {
 		// What nobody did in time is judged.
 	}
 	r.Stop()
@@ -244,15 +240,4 @@ func (m *member) end() {
 	m.stop()
 	<-m.done
 	m.client.Close()
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

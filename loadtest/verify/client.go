@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // How quickly clients find a new leader. A gap in the acknowledgements is meant to be the cluster's, not that of a client
@@ -48,18 +50,6 @@ func backoff(failures int) time.Duration {
 	return wait/2 + time.Duration(rand.Int64N(int64(wait/2)))
 }
 
-// pause waits, unless the context ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}
-
 // createTopic creates the topic of a run and returns when all its partitions have leaders that answer.
 func createTopic(ctx context.Context, o *Options) error {
 	client, err := newClient(o.Brokers, o.Client)
@@ -92,7 +82,7 @@ func createTopic(ctx context.Context, o *Options) error {
 		if err == nil && led == o.Partitions {
 			return nil
 		}
-		if waited := pause(ctx, backoff(n)); waited != nil {
+		if waited := stage.Wait(ctx, backoff(n)); waited != nil {
 			return fmt.Errorf("wait for leaders topic=%s led=%d of=%d: %w", o.Topic, led, o.Partitions, errors.Join(waited, err))
 		}
 	}

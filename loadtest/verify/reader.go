@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // A rawReader reads one partition by requests of its own, one after the other, so that it sees every answer, knows which leader
@@ -69,7 +71,7 @@ func (r *rawReader) read(ctx context.Context, until int64, within time.Duration)
 		if err != nil {
 			failure = err
 			r.failures++
-			if err := pause(ctx, backoff(r.failures)); err != nil {
+			if err := stage.Wait(ctx, backoff(r.failures)); err != nil {
 				break
 			}
 		} else {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // ReadOptions say how a reading from the beginning is made.
@@ -80,7 +82,7 @@ func (r *rawReader) replay(ctx context.Context, within time.Duration) error {
 		if time.Since(began) > within {
 			return fmt.Errorf("%w partition=%d: %w", errStuck, r.partition, err)
 		}
-		if err := pause(ctx, backoff(n)); err != nil {
+		if err := stage.Wait(ctx, backoff(n)); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
 // flushEvery is how much of a history is lost when this process is killed. A cluster is never accused for what is missing.
@@ -242,7 +244,7 @@ func (r *Run) catchUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Drain)
 	defer cancel()
 	for r.behind(nil) > 0 {
-		if pause(ctx, lastBackoff/10) == nil {
+		if stage.Wait(ctx, lastBackoff/10) == nil {
 			continue
 		}
 		n := r.behind(func(j *journal, partition int32, position int64) {
