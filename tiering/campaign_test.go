@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/ledgertest"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/objstore/faultstore"
@@ -22,7 +23,13 @@ func long() bool { return os.Getenv("TIDELINE_TIERING_CAMPAIGN") != "" }
 // TestCampaign lets engines live through faults of store and ledger, crashes, changes of leader, DeleteRecords and deleted
 // topics, then heals everything and requires: all committed exactly once and contiguous, nothing dangling, no orphan.
 func TestCampaign(t *testing.T) {
-	runs, first := 12, uint64(1)
+	eachSeed(t, 12, campaign)
+}
+
+// eachSeed runs a campaign with some seeds, or with what TIDELINE_TIERING_CAMPAIGN and TIDELINE_TIERING_SEED say.
+func eachSeed(t *testing.T, runs int, campaign func(t *testing.T, seed uint64)) {
+	t.Helper()
+	first := uint64(1)
 	if s := os.Getenv("TIDELINE_TIERING_CAMPAIGN"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -44,6 +51,57 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
+// trouble has the store fail as kinds say and the ledger, each with a probability up to those given. Random draws from rnd as the faults
+// do, heal ends all trouble.
+func (w *world) trouble(rnd *rand.Rand, store, ledger float64, kinds ...faultstore.Fault) (random func(n int) int, heal func()) {
+	for _, f := range kinds {
+		w.store.Add(faultstore.Rule{Fault: f, Probability: rnd.Float64() * store, Delay: time.Duration(rnd.IntN(40)) * time.Second})
+	}
+	var mu sync.Mutex
+	faults, ledgerFaults := true, rnd.Float64()*ledger
+	w.state.Fault = func(string) ledgertest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if !faults || rnd.Float64() > ledgerFaults {
+			return ledgertest.None
+		}
+		return []ledgertest.Fault{ledgertest.Refuse, ledgertest.LostFirst, ledgertest.LostReply, ledgertest.LostReply}[rnd.IntN(4)]
+	}
+	return func(n int) int {
+			mu.Lock()
+			defer mu.Unlock()
+			return rnd.IntN(n)
+		}, func() {
+			mu.Lock()
+			faults = false
+			mu.Unlock()
+			w.store.Heal()
+			w.store.SetDown(false)
+		}
+}
+
+// runAgain runs an engine that can be restarted, and logs in detail when a single seed is asked for.
+func (w *world) runAgain(o tiering.Options) (restart, stop func()) {
+	if os.Getenv("TIDELINE_TIERING_SEED") != "" {
+		o.Logger = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	_, end := w.run(o)
+	return func() {
+		end()
+		o.Locator = w.options(w.state.Broker(1, true)).Locator
+		_, end = w.run(o)
+	}, func() { end() }
+}
+
+// leadAt has the leader lead on with another epoch.
+func (l *localLog) leadAt(epoch int32) {
+	l.w.state.SetEpoch(l.id, epoch)
+	l.mu.Lock()
+	l.epoch = epoch
+	l.mu.Unlock()
+	l.lease.Changed()
+}
+
 func campaign(t *testing.T, seed uint64) {
 	w := newWorld(t, seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
@@ -58,24 +116,7 @@ func campaign(t *testing.T, seed uint64) {
 			l.settings.RetentionBytes = rnd.Int64N(20_000)
 		}
 	}
-	for _, f := range []faultstore.Fault{faultstore.Unavailable, faultstore.LostReply, faultstore.Slow, faultstore.Denied, faultstore.PartialDelete, faultstore.ShortBody, faultstore.CorruptBody, faultstore.LateReply} {
-		w.store.Add(faultstore.Rule{Fault: f, Probability: rnd.Float64() * 0.15, Delay: time.Duration(rnd.IntN(40)) * time.Second})
-	}
-	var mu sync.Mutex
-	faults, ledgerFaults := true, rnd.Float64()*0.3
-	w.state.Fault = func(string) ledgertest.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		if !faults || rnd.Float64() > ledgerFaults {
-			return ledgertest.None
-		}
-		return []ledgertest.Fault{ledgertest.Refuse, ledgertest.LostFirst, ledgertest.LostReply, ledgertest.LostReply}[rnd.IntN(4)]
-	}
-	random := func(n int) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return rnd.IntN(n)
-	}
+	random, heal := w.trouble(rnd, 0.15, 0.3, faultstore.Unavailable, faultstore.LostReply, faultstore.Slow, faultstore.Denied, faultstore.PartialDelete, faultstore.ShortBody, faultstore.CorruptBody, faultstore.LateReply)
 
 	o := w.options(w.state.Broker(1, true))
 	o.SpillAt, o.SpillKeep = 8, 3
@@ -83,15 +124,7 @@ func campaign(t *testing.T, seed uint64) {
 	o.MaxSegmentBytes, o.LargeBytes = 6000, 3000
 	o.HeadSpread = time.Minute
 	o.Grace = 20 * time.Minute
-	if os.Getenv("TIDELINE_TIERING_SEED") != "" {
-		o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	_, stop := w.run(o)
-	restart := func() {
-		stop()
-		o.Locator = w.options(w.state.Broker(1, true)).Locator
-		_, stop = w.run(o)
-	}
+	restart, stop := w.runAgain(o)
 	epoch := int32(1)
 	for range 400 {
 		for _, id := range w.ids() {
@@ -105,11 +138,7 @@ func campaign(t *testing.T, seed uint64) {
 		case 1: // leadership goes away and comes back
 			l := w.logs[w.ids()[random(len(w.logs))]]
 			epoch++
-			w.state.SetEpoch(l.id, epoch)
-			l.mu.Lock()
-			l.epoch = epoch
-			l.mu.Unlock()
-			l.lease.Changed()
+			l.leadAt(epoch)
 		case 2: // DeleteRecords
 			l := w.logs[w.ids()[random(len(w.logs))]]
 			if v := l.view(); l.end > v.LogStart {
@@ -135,11 +164,7 @@ func campaign(t *testing.T, seed uint64) {
 		pass(time.Duration(1+random(20_000)) * time.Millisecond)
 	}
 
-	mu.Lock()
-	faults = false
-	mu.Unlock()
-	w.store.Heal()
-	w.store.SetDown(false)
+	heal()
 	if random(2) == 0 {
 		restart()
 	}

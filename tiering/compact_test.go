@@ -3,13 +3,8 @@ package tiering_test
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"os"
 	"reflect"
-	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,27 +31,8 @@ func compacting() tiering.Settings {
 // led elsewhere, with faults of store and ledger and crashes, and compares what readers find with what was written: on the way,
 // and when all is whole again.
 func TestCompactionCampaign(t *testing.T) {
-	runs, first := 10, uint64(1)
-	if s := os.Getenv("TIDELINE_TIERING_CAMPAIGN"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		runs = n
-	}
-	if s := os.Getenv("TIDELINE_TIERING_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		runs, first = 1, n
-	}
 	warmUp(t)
-	for seed := first; seed < first+uint64(runs); seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { compactionCampaign(t, seed) })
-		})
-	}
+	eachSeed(t, 10, compactionCampaign)
 }
 
 // warmUp has codecs set themselves up outside of a bubble.
@@ -92,24 +68,7 @@ func compactionCampaign(t *testing.T, seed uint64) {
 		}
 		logs = append(logs, follow(l, rand.New(rand.NewPCG(seed, 4+uint64(i))), 3+rnd.IntN(40)))
 	}
-	for _, f := range []faultstore.Fault{faultstore.Unavailable, faultstore.LostReply, faultstore.Slow, faultstore.PartialDelete, faultstore.ShortBody, faultstore.CorruptBody, faultstore.LateReply} {
-		w.store.Add(faultstore.Rule{Fault: f, Probability: rnd.Float64() * 0.05, Delay: time.Duration(rnd.IntN(40)) * time.Second})
-	}
-	var mu sync.Mutex
-	faults, ledgerFaults := true, rnd.Float64()*0.2
-	w.state.Fault = func(string) ledgertest.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		if !faults || rnd.Float64() > ledgerFaults {
-			return ledgertest.None
-		}
-		return []ledgertest.Fault{ledgertest.Refuse, ledgertest.LostFirst, ledgertest.LostReply, ledgertest.LostReply}[rnd.IntN(4)]
-	}
-	random := func(n int) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return rnd.IntN(n)
-	}
+	random, heal := w.trouble(rnd, 0.05, 0.2, faultstore.Unavailable, faultstore.LostReply, faultstore.Slow, faultstore.PartialDelete, faultstore.ShortBody, faultstore.CorruptBody, faultstore.LateReply)
 	o := w.options(w.state.Broker(1, true))
 	o.SpillAt, o.SpillKeep = 8, 3
 	o.MemoryBytes = 2000
@@ -117,15 +76,7 @@ func compactionCampaign(t *testing.T, seed uint64) {
 	o.HeadSpread = time.Minute
 	o.Grace = 20 * time.Minute
 	o.CompactKeyBytes = 24 * int64(4+rnd.IntN(60)) // often too few
-	if os.Getenv("TIDELINE_TIERING_SEED") != "" {
-		o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	_, stop := w.run(o)
-	restart := func() {
-		stop()
-		o.Locator = w.options(w.state.Broker(1, true)).Locator
-		_, stop = w.run(o)
-	}
+	restart, stop := w.runAgain(o)
 	slow := w.consumer(logs[0], 0) // reads a little at a time, over many replacements
 	stopped := false
 	defer func() {
@@ -148,11 +99,7 @@ func compactionCampaign(t *testing.T, seed uint64) {
 			restart()
 		case 1:
 			epoch++
-			w.state.SetEpoch(l.id, epoch)
-			l.mu.Lock()
-			l.epoch = epoch
-			l.mu.Unlock()
-			l.lease.Changed()
+			l.leadAt(epoch)
 		case 2:
 			if v := l.view(); l.end > v.LogStart && random(4) == 0 {
 				w.state.SetLogStart(l.id, v.LogStart+1+int64(random(int(l.end-v.LogStart))))
@@ -178,11 +125,7 @@ func compactionCampaign(t *testing.T, seed uint64) {
 		pass(time.Duration(1+random(20_000)) * time.Millisecond)
 	}
 
-	mu.Lock()
-	faults = false
-	mu.Unlock()
-	w.store.Heal()
-	w.store.SetDown(false)
+	heal()
 	for _, kv := range logs {
 		kv.finish()
 		kv.l.mu.Lock()
@@ -317,22 +260,7 @@ func (w *world) endsInABatch(id manifest.ID, s *manifest.Segment) {
 // the step's effect, and has its next life go on.
 func TestCompactionCrashAtEveryStep(t *testing.T) {
 	warmUp(t)
-	steps := compactionLife(t, &crashPoint{at: -1})
-	if steps < 300 {
-		t.Fatalf("only %d steps", steps)
-	}
-	t.Logf("%d steps", steps)
-	stride := int64(31)
-	if long() {
-		stride = 1
-	}
-	for at := int64(0); at < steps; at += stride {
-		for _, after := range []bool{false, true} {
-			if !t.Run(fmt.Sprintf("step=%d/after=%t", at, after), func(t *testing.T) { compactionLife(t, &crashPoint{at: at, after: after}) }) {
-				return
-			}
-		}
-	}
+	atEveryStep(t, 300, 31, compactionLife)
 }
 
 func compactionLife(t *testing.T, c *crashPoint) (steps int64) {
@@ -342,30 +270,11 @@ func compactionLife(t *testing.T, c *crashPoint) (steps int64) {
 		l.settings = compacting()
 		l.settings.SegmentBytes = 4000
 		kv := follow(l, rand.New(rand.NewPCG(9, 9)), 12)
-		w.state.Fault = func(string) ledgertest.Fault {
-			switch effect, reply := c.step(); {
-			case !effect:
-				return ledgertest.LostFirst
-			case !reply:
-				return ledgertest.LostReply
-			}
-			return ledgertest.None
-		}
 		o := w.options(w.state.Broker(1, true))
 		o.SpillAt, o.SpillKeep, o.HeadSpread, o.Grace = 6, 2, time.Second, 5*time.Minute
 		o.MemoryBytes = 200 // everything goes through a spool file
 		o.CompactKeyBytes = 24 * 12
-		inner := o.Store
-		o.Store = crashStore{inner, c}
-		o.Locator = tieringLocator(w, o.Store)
-		_, stop := w.run(o)
-		restart := func() {
-			stop()
-			c.at = -1
-			c.dead.Store(false)
-			o.Locator = tieringLocator(w, o.Store)
-			_, stop = w.run(o)
-		}
+		restart, stop := w.runUntil(c, o)
 		for range 40 {
 			kv.step()
 			kv.step()

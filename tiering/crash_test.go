@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/ledgertest"
 	"github.com/tidelinehq/tideline/tiering/objstore"
 )
@@ -76,22 +77,50 @@ func (s crashStore) Delete(ctx context.Context, keys []string) (map[string]error
 // TestCrashAtEveryStep kills the engine once at every step of a life with bundles, spills, retention and garbage, before and
 // after the step's effect, and has its next life clean up.
 func TestCrashAtEveryStep(t *testing.T) {
-	steps := crashLife(t, &crashPoint{at: -1})
-	if steps < 100 {
+	atEveryStep(t, 100, 7, crashLife)
+}
+
+// atEveryStep lives once without a crash, which must take at least so many steps, and then with one at every stride-th.
+func atEveryStep(t *testing.T, least, stride int64, life func(*testing.T, *crashPoint) int64) {
+	t.Helper()
+	steps := life(t, &crashPoint{at: -1})
+	if steps < least {
 		t.Fatalf("only %d steps", steps)
 	}
 	t.Logf("%d steps", steps)
-	stride := int64(7)
 	if long() {
 		stride = 1
 	}
 	for at := int64(0); at < steps; at += stride {
 		for _, after := range []bool{false, true} {
-			if !t.Run(fmt.Sprintf("step=%d/after=%t", at, after), func(t *testing.T) { crashLife(t, &crashPoint{at: at, after: after}) }) {
+			if !t.Run(fmt.Sprintf("step=%d/after=%t", at, after), func(t *testing.T) { life(t, &crashPoint{at: at, after: after}) }) {
 				return
 			}
 		}
 	}
+}
+
+// runUntil runs an engine that dies at the point. A restarted one does not.
+func (w *world) runUntil(c *crashPoint, o tiering.Options) (restart, stop func()) {
+	w.state.Fault = func(string) ledgertest.Fault {
+		switch effect, reply := c.step(); {
+		case !effect:
+			return ledgertest.LostFirst
+		case !reply:
+			return ledgertest.LostReply
+		}
+		return ledgertest.None
+	}
+	o.Store = crashStore{o.Store, c}
+	o.Locator = tieringLocator(w, o.Store)
+	_, end := w.run(o)
+	return func() {
+		end()
+		c.at = -1
+		c.dead.Store(false)
+		o.Locator = tieringLocator(w, o.Store)
+		_, end = w.run(o)
+	}, func() { end() }
 }
 
 func crashLife(t *testing.T, c *crashPoint) (steps int64) {
@@ -101,29 +130,10 @@ func crashLife(t *testing.T, c *crashPoint) (steps int64) {
 			l := w.create(i, 0)
 			l.settings.RetentionMs = (15 * time.Minute).Milliseconds()
 		}
-		w.state.Fault = func(string) ledgertest.Fault {
-			switch effect, reply := c.step(); {
-			case !effect:
-				return ledgertest.LostFirst
-			case !reply:
-				return ledgertest.LostReply
-			}
-			return ledgertest.None
-		}
 		o := w.options(w.state.Broker(1, true))
 		o.SpillAt, o.SpillKeep, o.HeadSpread, o.Grace = 6, 2, time.Second, 5*time.Minute
 		o.MemoryBytes = 200 // everything goes through a spool file
-		inner := o.Store
-		o.Store = crashStore{inner, c}
-		o.Locator = tieringLocator(w, o.Store)
-		_, stop := w.run(o)
-		restart := func() {
-			stop()
-			c.at = -1
-			c.dead.Store(false)
-			o.Locator = tieringLocator(w, o.Store)
-			_, stop = w.run(o)
-		}
+		restart, stop := w.runUntil(c, o)
 		for range 30 {
 			for _, id := range w.ids() {
 				w.logs[id].append(1, 20)
