@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,9 +30,35 @@ type journal struct {
 	mu     sync.Mutex
 	events []event
 	owners map[int32]map[int]bool // members alive, by partition
+	told   map[int32][]string     // what happened to a partition last, for who looks into a violation
 }
 
-func newJournal() *journal { return &journal{owners: make(map[int32]map[int]bool)} }
+func newJournal() *journal {
+	return &journal{owners: make(map[int32]map[int]bool), told: make(map[int32][]string)}
+}
+
+// maxTold bounds what is told of one partition.
+const maxTold = 40
+
+// tell remembers something of a partition that is not judged. The mutex is held.
+func (j *journal) tell(partition int32, format string, args ...any) {
+	lines := append(j.told[partition], time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	j.told[partition] = lines[max(len(lines)-maxTold, 0):]
+}
+
+// offset remembers what a member does with an offset.
+func (j *journal) offset(member int, partition int32, offset int64, what string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.tell(partition, "member=%d %s offset=%d", member, what, offset)
+}
+
+// story is what happened to a partition last.
+func (j *journal) story(partition int32) []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.told[partition])
+}
 
 // note adds what happened to partitions just now; die and move have none.
 func (j *journal) note(k kind, member int, partitions ...int32) {
@@ -42,6 +69,7 @@ func (j *journal) note(k kind, member int, partitions ...int32) {
 		j.events = append(j.events, event{at: now, kind: k, member: member, partition: -1})
 	}
 	for _, p := range partitions {
+		j.tell(p, "%s by member=%d", [...]string{take: "taken", give: "given back", lose: "lost"}[k], member)
 		j.events = append(j.events, event{at: now, kind: k, member: member, partition: p})
 		if k == take {
 			if j.owners[p] == nil {

@@ -2,9 +2,11 @@ package ownership
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/loadtest/lifeline"
 )
@@ -68,6 +70,15 @@ func startMember(o *Options, j *journal, id int) (*member, error) {
 		kgo.SessionTimeout(o.Session), kgo.HeartbeatInterval(heartbeat), kgo.AutoCommitInterval(commitEvery),
 		kgo.MetadataMinAge(50 * time.Millisecond), kgo.DisableClientMetrics(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.OnPartitionsAssigned(note(take)), kgo.OnPartitionsRevoked(note(give)), kgo.OnPartitionsLost(note(lose)),
+		kgo.AdjustFetchOffsetsFn(func(_ context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			for p, o := range at[o.Topic] {
+				j.offset(id, p, o.EpochOffset().Offset, "begins at")
+			}
+			return at, nil
+		}),
+		kgo.AutoCommitCallback(func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			committed(j, id, req, resp, err)
+		}),
 		kgo.FetchMaxWait(time.Second), kgo.FetchMaxBytes(1 << 20), kgo.BrokerMaxReadBytes(4 << 20),
 	}, o.Protocol.options()...)...)
 	if err != nil {
@@ -77,6 +88,23 @@ func startMember(o *Options, j *journal, id int) (*member, error) {
 	m := &member{id: id, client: client, line: line, journal: j, stop: cancel, done: make(chan struct{})}
 	go m.run(ctx)
 	return m, nil
+}
+
+// committed remembers the offsets of a commit.
+func committed(j *journal, member int, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	outcome := make(map[int32]int16)
+	if err == nil {
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				outcome[p.Partition] = p.ErrorCode
+			}
+		}
+	}
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			j.offset(member, p.Partition, p.Offset, fmt.Sprintf("commits as of epoch=%d with error=%v code=%d", req.Generation, err, outcome[p.Partition]))
+		}
+	}
 }
 
 func (m *member) run(ctx context.Context) {

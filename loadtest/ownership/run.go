@@ -153,23 +153,9 @@ func (r *Run) Finish() *Result {
 	result.Commits, result.Backwards = r.result.Commits, r.result.Backwards
 	result.Examples = append(result.Examples, r.result.Examples...)
 	if r.backward >= 0 {
-		result.Examples = append(result.Examples, story(events, r.backward)...)
+		result.Examples = append(result.Examples, r.journal.story(r.backward)...)
 	}
 	return result
-}
-
-// maxStory bounds what is told of one partition.
-const maxStory = 20
-
-// story is what happened to a partition last.
-func story(events []event, partition int32) (out []string) {
-	names := [...]string{take: "is given to", give: "is given back by", lose: "is lost by", die: "dies:", move: "coordinator"}
-	for _, e := range events {
-		if e.partition == partition {
-			out = append(out, fmt.Sprintf("%s partition=%d %s member=%d", e.at.Format("15:04:05.000"), partition, names[e.kind], e.member))
-		}
-	}
-	return out[max(len(out)-maxStory, 0):]
 }
 
 // Stop ends everything. It may be called again.
