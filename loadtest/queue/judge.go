@@ -43,6 +43,7 @@ type Result struct {
 	Released   int64 `json:"released"`
 	Rejected   int64 `json:"rejected"`
 	Unknown    int64 `json:"unknown"` // acknowledgements whose outcome is not known
+	Stale      int64 `json:"stale"`   // deliveries that were none any more
 	Kills      int64 `json:"kills"`
 	Exhausted  int64 `json:"exhausted"` // records given up after as many deliveries as are allowed
 	MaxCount   int32 `json:"max_delivery_count"`
@@ -83,33 +84,49 @@ func (j *journal) of(id int64) *what {
 	return w
 }
 
+// suspicion is what is wrong with a delivery if it is one. A client may still hold records that it was given before somebody was
+// killed, and that others were given and settled since: then its own acknowledgement is refused.
+type suspicion struct {
+	of   *int64 // nil: none
+	text string
+}
+
 // delivered says that a member was given a record.
-func (j *journal) delivered(id int64, count int32) {
+func (j *journal) delivered(id int64, count int32) suspicion {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w, r := j.of(id), &j.result
 	r.Deliveries++
 	r.MaxCount = max(r.MaxCount, count)
+	var s suspicion
 	switch {
 	case w.done:
-		r.violation(&r.Again, "again: record=%d count=%d", id, count)
+		s = suspicion{&r.Again, fmt.Sprintf("again: record=%d count=%d", id, count)}
 	case count < 1 || count > j.limit:
 		r.violation(&r.Count, "count: record=%d count=%d allowed=%d", id, count, j.limit)
 	case w.released > 0 && count <= w.released:
-		r.violation(&r.Count, "count: record=%d count=%d after a release with count=%d", id, count, w.released)
+		s = suspicion{&r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d", id, count, w.released)}
 	case w.released > 0 && count > w.released+1 && j.disturbed == w.disturbed:
-		r.violation(&r.Count, "count: record=%d count=%d after a release with count=%d, and nobody was killed", id, count, w.released)
+		s = suspicion{&r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d, and nobody was killed", id, count, w.released)}
 	}
 	w.deliveries++
-	w.last, w.released = count, 0
+	if s.of == nil {
+		w.last, w.released = count, 0
+	}
+	return s
 }
 
-// answered says what became of an acknowledgement.
-func (j *journal) answered(id int64, s status, known bool) {
+// answered says what became of the acknowledgement of a delivery.
+func (j *journal) answered(id int64, d suspicion, s status, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w, r := j.of(id), &j.result
+	if d.of != nil && known {
+		r.violation(d.of, "%s", d.text)
+	}
 	switch {
+	case !known && d.of != nil:
+		r.Stale++
 	case !known:
 		r.Unknown++
 		w.unknown = true

@@ -2,49 +2,72 @@ package queue
 
 import "testing"
 
+// last is what a record was given with.
+var last = map[*journal]suspicion{}
+
+func give(j *journal, id int64, count int32) { last[j] = j.delivered(id, count) }
+
+func settle(j *journal, s status, known bool) { j.answered(1, last[j], s, known) }
+
 func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
 		does                          func(*journal)
 		missing, again, undone, count int64
 	}{
-		"accepted": {does: func(j *journal) { j.delivered(1, 1); j.answered(1, accepts, true) }},
+		"accepted": {does: func(j *journal) { give(j, 1, 1); settle(j, accepts, true) }},
 		"released and accepted": {does: func(j *journal) {
-			j.delivered(1, 1)
-			j.answered(1, releases, true)
-			j.delivered(1, 2)
-			j.answered(1, accepts, true)
+			give(j, 1, 1)
+			settle(j, releases, true)
+			give(j, 1, 2)
+			settle(j, accepts, true)
 		}},
 		"the member died": {does: func(j *journal) {
-			j.delivered(1, 1)
+			give(j, 1, 1)
 			j.kill()
-			j.delivered(1, 2)
-			j.answered(1, rejects, true)
+			give(j, 1, 2)
+			settle(j, rejects, true)
 		}},
-		"nobody knows":           {does: func(j *journal) { j.delivered(1, 1); j.answered(1, accepts, false); j.delivered(1, 2) }},
-		"given up":               {does: func(j *journal) { j.delivered(1, 5); j.answered(1, releases, true) }},
-		"never delivered":        {does: func(*journal) {}, missing: 1},
-		"left":                   {does: func(j *journal) { j.delivered(1, 1) }, undone: 1},
-		"delivered again":        {does: func(j *journal) { j.delivered(1, 1); j.answered(1, accepts, true); j.delivered(1, 2) }, again: 1},
-		"rejected and delivered": {does: func(j *journal) { j.delivered(1, 1); j.answered(1, rejects, true); j.delivered(1, 2) }, again: 1},
-		"too often":              {does: func(j *journal) { j.delivered(1, 6); j.answered(1, accepts, true) }, count: 1},
+		"nobody knows":    {does: func(j *journal) { give(j, 1, 1); settle(j, accepts, false); give(j, 1, 2) }},
+		"given up":        {does: func(j *journal) { give(j, 1, 5); settle(j, releases, true) }},
+		"never delivered": {does: func(*journal) {}, missing: 1},
+		"left":            {does: func(j *journal) { give(j, 1, 1) }, undone: 1},
+		"delivered again": {does: func(j *journal) {
+			give(j, 1, 1)
+			settle(j, accepts, true)
+			give(j, 1, 2)
+			settle(j, accepts, true)
+		}, again: 1},
+		"held from before": {does: func(j *journal) {
+			give(j, 1, 1)
+			settle(j, accepts, true)
+			give(j, 1, 1)
+			settle(j, accepts, false)
+		}},
+		"rejected and delivered": {does: func(j *journal) {
+			give(j, 1, 1)
+			settle(j, rejects, true)
+			give(j, 1, 2)
+			settle(j, releases, true)
+		}, again: 1},
+		"too often": {does: func(j *journal) { give(j, 1, 6); settle(j, accepts, true) }, count: 1},
 		"count forgotten": {does: func(j *journal) {
-			j.delivered(1, 2)
-			j.answered(1, releases, true)
-			j.delivered(1, 2)
-			j.answered(1, accepts, true)
+			give(j, 1, 2)
+			settle(j, releases, true)
+			give(j, 1, 2)
+			settle(j, accepts, true)
 		}, count: 1},
 		"count skips": {does: func(j *journal) {
-			j.delivered(1, 1)
-			j.answered(1, releases, true)
-			j.delivered(1, 3)
-			j.answered(1, accepts, true)
+			give(j, 1, 1)
+			settle(j, releases, true)
+			give(j, 1, 3)
+			settle(j, accepts, true)
 		}, count: 1},
 		"count skips after a kill": {does: func(j *journal) {
-			j.delivered(1, 1)
-			j.answered(1, releases, true)
+			give(j, 1, 1)
+			settle(j, releases, true)
 			j.kill()
-			j.delivered(1, 3)
-			j.answered(1, accepts, true)
+			give(j, 1, 3)
+			settle(j, accepts, true)
 		}},
 	} {
 		j := newJournal(5)

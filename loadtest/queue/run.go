@@ -203,7 +203,7 @@ func (m *member) run(ctx context.Context) {
 
 // work does something with records and waits until that is acknowledged.
 func (m *member) work(ctx context.Context, records []*kgo.Record) {
-	does := make(map[*kgo.Record]status, len(records))
+	does, given := make(map[*kgo.Record]status, len(records)), make(map[*kgo.Record]suspicion, len(records))
 	m.mu.Lock()
 	clear(m.failed)
 	clear(m.confirmed)
@@ -213,7 +213,7 @@ func (m *member) work(ctx context.Context, records []*kgo.Record) {
 		if err != nil {
 			panic("queue: a record that nobody wrote: " + string(r.Value))
 		}
-		m.journal.delivered(id, r.DeliveryCount())
+		given[r] = m.journal.delivered(id, r.DeliveryCount())
 		s, ack := accepts, kgo.AckAccept
 		if m.random.IntN(releaseOneIn) == 0 {
 			s, ack = releases, kgo.AckRelease
@@ -231,7 +231,7 @@ func (m *member) work(ctx context.Context, records []*kgo.Record) {
 	m.mu.Unlock()
 	for _, r := range records {
 		id, _ := strconv.ParseInt(string(r.Value), 10, 64)
-		m.journal.answered(id, does[r], err == nil && confirmed[r.Partition] && !failed[r.Partition])
+		m.journal.answered(id, given[r], does[r], err == nil && confirmed[r.Partition] && !failed[r.Partition])
 	}
 }
 
