@@ -209,8 +209,11 @@ func (l *Raft) start(o Options) error {
 	var network *transport
 	if o.Stream != nil {
 		network = &transport{closing: l.closing, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:  raftStream{StreamLayer: o.Stream, advertised: address(o.Advertise)},
-			MaxPool: 3, Timeout: 10 * o.HeartbeatTimeout, Logger: logger,
+			// No pipeline to a follower: where its reader of answers has given up, the one that sends into it blocks
+			// for good, and with it the follower, and a stop.
+			MaxRPCsInFlight: 1,
+			Stream:          raftStream{StreamLayer: o.Stream, advertised: address(o.Advertise)},
+			MaxPool:         3, Timeout: 10 * o.HeartbeatTimeout, Logger: logger,
 		})}
 		l.transport = network
 	} else {
