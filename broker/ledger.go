@@ -46,6 +46,14 @@ func (l *ledger) View(topic [16]byte, partition int32) (manifest.Ledger, bool) {
 	return toLedger(&p.Ledger), true
 }
 
+func (l *ledger) Generation(topic [16]byte, partition int32) (uint64, bool) {
+	p, ok := l.meta.Image().Partition(topic, partition)
+	if !ok {
+		return 0, false
+	}
+	return p.Ledger.Generation, true
+}
+
 func (l *ledger) Intents() []tiering.Intent {
 	var out []tiering.Intent
 	for i := range l.meta.Image().Intents() {

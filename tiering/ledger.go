@@ -26,6 +26,8 @@ var (
 type Ledger interface {
 	// View is the newest ledger of a partition; false when there is no such partition.
 	View(topic [16]byte, partition int32) (manifest.Ledger, bool)
+	// Generation is that of the ledger which View would return; it costs nothing.
+	Generation(topic [16]byte, partition int32) (uint64, bool)
 	// Intents are the open uploads of this broker, those of its earlier lives included.
 	Intents() []Intent
 	// Cleaner reports whether this broker is the one that deletes garbage and works off deleted topics. Two for a while, or

@@ -134,7 +134,7 @@ func (o *Options) setDefaults() error {
 // NewLocator returns a locator over the ledger and the pages in the store. cacheBytes bounds its memory.
 func NewLocator(l Ledger, store objstore.Store, cacheBytes int64, r prometheus.Registerer) *manifest.Locator {
 	return manifest.NewLocator(manifest.LocatorOptions{
-		View: l.View,
+		View: l.View, Generation: l.Generation,
 		ReadPage: func(ctx context.Context, ref manifest.PageRef) ([]byte, error) {
 			b := make([]byte, ref.Size)
 			_, err := objstore.ReadRange(ctx, store, objstore.PagesKey(ref.Object), ref.Position, b)

@@ -24,6 +24,8 @@ var ErrReaderClosed = errors.New("cold reader is closed")
 // through the Reader as they are, except that the end of what is tiered (manifest.ErrNotTiered) ends read-ahead silently.
 type Locator interface {
 	Locate(ctx context.Context, topic [16]byte, partition int32, offset int64) (manifest.Segment, error)
+	// Generation changes with the ledger, at next to no cost.
+	Generation(topic [16]byte, partition int32) (uint64, bool)
 }
 
 // ReaderOptions are the parts and settings of a Reader. Zero values mean the defaults in the comments.

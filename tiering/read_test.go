@@ -118,6 +118,13 @@ func (h *history) Locate(_ context.Context, topic [16]byte, partition int32, off
 	return manifest.Segment{}, fmt.Errorf("%w offset=%d", manifest.ErrNotTiered, offset)
 }
 
+// Generation implements Locator: each change of a test changes how many segments there are.
+func (h *history) Generation([16]byte, int32) (uint64, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return uint64(len(h.segs)), true
+}
+
 func (h *history) request(offset int64, most int) ReadRequest {
 	return ReadRequest{Topic: h.id.topic, Partition: h.id.partition, Offset: offset, MaxBytes: most, AtLeastOne: true}
 }

@@ -32,29 +32,44 @@ func (r *Reader) position(ctx context.Context, st *stream, req *ReadRequest) err
 
 // replaced reports whether compaction replaced a segment that the stream stands in or has read ahead since. The old object
 // could be read on, but what else is said of its range, above all which transactions were aborted, is said of the new one.
+// While the ledger does not change there is nothing to look at.
 func (r *Reader) replaced(ctx context.Context, st *stream) bool {
+	generation, ok := r.opts.Locator.Generation(st.id.topic, st.id.partition)
+	if !ok || st.current && generation == st.generation {
+		return false
+	}
+	outdated, sure := r.outdated(ctx, st)
+	// What a look-up under way finds may be of an older ledger.
+	st.current, st.generation = sure && st.look == nil, generation
+	return outdated
+}
+
+// outdated looks at each segment that the stream has. It is not sure where one could not be located.
+func (r *Reader) outdated(ctx context.Context, st *stream) (outdated, sure bool) {
+	sure = true
 	stale := func(s *section, offset int64) bool {
 		now, err := r.opts.Locator.Locate(ctx, st.id.topic, st.id.partition, offset)
+		sure = sure && err == nil
 		return err == nil && now != s.seg
 	}
 	var before *section
 	for i := range st.slots {
 		if s := st.slots[i].s; s != before {
 			if stale(s, max(st.next, s.seg.Base)) {
-				return true
+				return true, true
 			}
 			before = s
 		}
 	}
 	if st.tail != before && st.tail.seg.End > st.next && stale(st.tail, max(st.next, st.tail.seg.Base)) {
-		return true
+		return true, true
 	}
 	for _, s := range st.later {
 		if stale(s, s.seg.Base) {
-			return true
+			return true, true
 		}
 	}
-	return false
+	return false, sure
 }
 
 // serve fills a chunk from the stream.

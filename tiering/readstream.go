@@ -33,6 +33,9 @@ type stream struct {
 	later    []*section
 	look     *lookup // for the sections behind later
 
+	current    bool   // all of these were in the ledger of generation
+	generation uint64 // see manifest.Locator.Generation
+
 	window int64
 
 	squeeze chan struct{} // while a Read waits for slots[0]: somebody needs the memory of the others
@@ -99,6 +102,7 @@ func (st *stream) begin(s *section, i int, m *readMetrics) {
 	st.drop(m)
 	st.tail, st.tailNext = s, i
 	st.later, st.look = nil, nil
+	st.current = false // whoever located it may have done so a while ago
 }
 
 // lookup finds the sections that follow, off the path of the consumer.

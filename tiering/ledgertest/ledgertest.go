@@ -257,6 +257,12 @@ func (b *Broker) View(topic [16]byte, index int32) (manifest.Ledger, bool) {
 	return p.ledger, true
 }
 
+// Generation implements tiering.Ledger.
+func (b *Broker) Generation(topic [16]byte, index int32) (uint64, bool) {
+	v, ok := b.View(topic, index)
+	return v.Generation, ok
+}
+
 // Intents implements tiering.Ledger.
 func (b *Broker) Intents() []tiering.Intent {
 	b.mu.Lock()

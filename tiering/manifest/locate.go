@@ -12,6 +12,9 @@ import (
 type LocatorOptions struct {
 	// View returns the newest ledger of a partition, from memory. The ledger and its Hot are not changed afterwards.
 	View func(topic [16]byte, partition int32) (Ledger, bool)
+	// Generation returns that of the ledger which View would return, without the cost of the rest. Needed by
+	// Locator.Generation alone.
+	Generation func(topic [16]byte, partition int32) (uint64, bool)
 	// ReadPage returns the bytes that a reference names: exactly ref.Size of them. The Locator checks them.
 	ReadPage func(ctx context.Context, ref PageRef) ([]byte, error)
 	// CacheBytes bounds the memory of decoded pages. At least 4 MiB are used.
@@ -23,13 +26,20 @@ type LocatorOptions struct {
 // Locator finds segments by offset and by timestamp. A look-up among the hot entries does no I/O; one below them reads at
 // most two pages, less what is cached. For concurrent use.
 type Locator struct {
-	view  func([16]byte, int32) (Ledger, bool)
-	cache *pageCache
+	view       func([16]byte, int32) (Ledger, bool)
+	generation func([16]byte, int32) (uint64, bool)
+	cache      *pageCache
 }
 
 // NewLocator makes a Locator.
 func NewLocator(o LocatorOptions) *Locator {
-	return &Locator{view: o.View, cache: newPageCache(o.ReadPage, o.CacheBytes, newMetrics(o.Registerer))}
+	return &Locator{view: o.View, generation: o.Generation, cache: newPageCache(o.ReadPage, o.CacheBytes, newMetrics(o.Registerer))}
+}
+
+// Generation names the state of the ledger that a look-up would find now; false when there is no such partition. As long as it
+// is the same, a segment that was located is where it was.
+func (l *Locator) Generation(topic [16]byte, partition int32) (uint64, bool) {
+	return l.generation(topic, partition)
 }
 
 // Locate returns the segment that holds the offset. Errors: ErrUnknownPartition, ErrBelowStart, ErrNotTiered; ErrCorrupt;
