@@ -11,7 +11,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker"
 	"github.com/tidelinehq/tideline/broker/api"
-	"github.com/tidelinehq/tideline/broker/coordinator/group"
+	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // TestGroupsLoadFromTheObjectStore: offsets that were committed are there after a
@@ -59,7 +59,7 @@ func TestGroupsLoadFromTheObjectStore(t *testing.T) {
 				return got.ErrorCode
 			})
 			if o := got.Topics[0].Partitions[0].Offset; o != 100*round+int64(i) {
-				t.Errorf("round %d: %s (partition %d) is at %d, want %d", round, req.Group, group.PartitionFor(req.Group, partitions), o, 100*round+int64(i))
+				t.Errorf("round %d: %s (partition %d) is at %d, want %d", round, req.Group, coordinator.PartitionFor(req.Group, partitions), o, 100*round+int64(i))
 			}
 		}
 	}

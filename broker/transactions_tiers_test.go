@@ -21,15 +21,15 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
-// coordinator answers what a test has it answer, and remembers the questions.
-type coordinator struct {
+// answers are a coordinator that says what a test has it say, and remembers the questions.
+type answers struct {
 	mu     sync.Mutex
 	asked  []api.Verification
 	answer func(api.TopicPartition) int16
 }
 
 // Verify implements api.Transactions.
-func (c *coordinator) Verify(_ context.Context, v api.Verification) []int16 {
+func (c *answers) Verify(_ context.Context, v api.Verification) []int16 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, v)
@@ -42,7 +42,7 @@ func (c *coordinator) Verify(_ context.Context, v api.Verification) []int16 {
 	return codes
 }
 
-func (c *coordinator) questions() []api.Verification {
+func (c *answers) questions() []api.Verification {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.asked)
@@ -128,7 +128,7 @@ func TestTransactionalProduce(t *testing.T) {
 	if code := one(12, 0, txnBatch(1, 0, 0, "x")); code != kerr.InvalidTxnState.Code {
 		t.Errorf("without a coordinator: %s", name(code))
 	}
-	k := &coordinator{answer: func(p api.TopicPartition) int16 {
+	k := &answers{answer: func(p api.TopicPartition) int16 {
 		if p.Index == 2 {
 			return kerr.InvalidTxnState.Code
 		}
@@ -160,7 +160,7 @@ func TestTransactionalProduce(t *testing.T) {
 		{11, kerr.TransactionAbortable, kerr.TransactionAbortable}, {11, kerr.ProducerFenced, kerr.InvalidProducerEpoch},
 		{12, kerr.ConcurrentTransactions, kerr.ConcurrentTransactions}, {12, kerr.InvalidProducerIDMapping, kerr.InvalidProducerIDMapping},
 	} {
-		k := &coordinator{answer: func(api.TopicPartition) int16 { return tc.answer.Code }}
+		k := &answers{answer: func(api.TopicPartition) int16 { return tc.answer.Code }}
 		n.b.SetTransactions(k)
 		if code := one(tc.version, 0, txnBatch(9, 0, 0, "x")); code != tc.want.Code {
 			t.Errorf("v%d: the coordinator says %s, the producer hears %s", tc.version, tc.answer.Message, name(code))
@@ -175,7 +175,7 @@ func TestTransactionalProduce(t *testing.T) {
 // hears of it before whoever wrote it.
 func TestWriteTxnMarkers(t *testing.T) {
 	n := newNode(t, nil)
-	n.b.SetTransactions(&coordinator{})
+	n.b.SetTransactions(&answers{})
 	var mu sync.Mutex
 	var heard []string
 	n.b.MarkersWritten(func(topic string, index int32, id int64, epoch int16, commit bool) {
@@ -223,7 +223,7 @@ func TestWriteTxnMarkers(t *testing.T) {
 // TestCommittedReadersWait: a reader of committed records only is woken when a transaction ends, not before.
 func TestCommittedReadersWait(t *testing.T) {
 	n := newNode(t, nil)
-	n.b.SetTransactions(&coordinator{})
+	n.b.SetTransactions(&answers{})
 	c, reader := n.dial(), n.dial()
 	id := c.create("a", 1, nil)
 	do[*kmsg.ProduceResponse](c, transactional(12, "a", map[int32][]byte{0: txnBatch(1, 0, 0, "a")}))
@@ -312,7 +312,7 @@ func transactionModel(t *testing.T, settings, topic map[string]string, compacted
 	all := map[string]string{"log.retention.ms": "-1"}
 	maps.Copy(all, settings)
 	m.n = newNode(t, all)
-	m.n.b.SetTransactions(&coordinator{})
+	m.n.b.SetTransactions(&answers{})
 	m.c = m.n.dial()
 	m.id = m.c.create("a", 2, topic)
 	m.logs = make([][]txnEntry, 2)
@@ -554,7 +554,7 @@ func (m *txnModel) awaitTiered() {
 func (m *txnModel) restart() {
 	m.n.stop()
 	m.n.start()
-	m.n.b.SetTransactions(&coordinator{})
+	m.n.b.SetTransactions(&answers{})
 	m.c = m.n.dial()
 }
 
@@ -566,6 +566,6 @@ func (m *txnModel) loseDisk() {
 		m.t.Fatal(err)
 	}
 	m.n.start()
-	m.n.b.SetTransactions(&coordinator{})
+	m.n.b.SetTransactions(&answers{})
 	m.c = m.n.dial()
 }

@@ -34,7 +34,7 @@ func (c *Call) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 	if it == nil {
 		return fail(kerr.InvalidRequest.Code, "this broker has no coordinators of this type")
 	}
-	b, _, err := c.API.coordinator(c.Context, it, key)
+	b, err := c.API.coordinator(c.Context, it, key)
 	if errors.Is(err, errCoordinatorKey) {
 		return fail(kerr.InvalidRequest.Code, err.Error())
 	}

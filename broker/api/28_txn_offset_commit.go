@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tidelinehq/tideline/broker/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/tidelinehq/tideline/broker/coordinator/group"
 )
 
 // Versions of TxnOffsetCommit that differ in transactions.
@@ -31,7 +30,7 @@ func txnOffsetCommit(c *Call) kmsg.Response {
 		c.API.Groups.CommitTransactional(req, 0, c.Reply) // which says what is wrong
 		return nil
 	}
-	index := group.PartitionFor(req.Group, topic.Partitions)
+	index := coordinator.PartitionFor(req.Group, topic.Partitions)
 	p := c.API.Partitions.Get(OffsetsTopic, index)
 	if !leads(p) {
 		return refuse(kerr.NotCoordinator)

@@ -10,24 +10,25 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/coordinator"
-	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/broker/coordinator/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// Internal topics: the state of groups, and of transactional ids.
+// Internal topics: the state of groups, of transactional ids, and of share partitions.
 const (
 	OffsetsTopic      = "__consumer_offsets"
 	TransactionsTopic = "__transaction_state"
+	ShareStateTopic   = "__share_group_state"
 )
 
-// coordinatorTransactions is the type of the coordinators of transactions, as FindCoordinator has it.
-const coordinatorTransactions = 1
-
-// ShareStateTopic is the internal topic with the state of share partitions.
-const ShareStateTopic = "__share_group_state"
+// The types of coordinators, as FindCoordinator has them.
+const (
+	groupCoordinator       = 0
+	transactionCoordinator = 1
+	shareCoordinator       = 2
+)
 
 // internalTopic is a topic in which coordinators keep their state. It is created on first
 // use; a coordinator is found by what it coordinates, whose partition's leader it is.
@@ -39,8 +40,8 @@ type internalTopic struct {
 	size func(*config.Config) (partitions int32, replicas int16)
 	// configs are the topic's settings.
 	configs func(*config.Config) map[string]string
-	// partition is where the state of key is; an error names what is wrong with the key.
-	partition func(key string, partitions int32) (int32, error)
+	// check says what is wrong with a key; nil: any is right.
+	check func(key string) error
 }
 
 // segmentBytes is Kafka's segment.bytes of internal topics.
@@ -49,7 +50,7 @@ var segmentBytes = strconv.Itoa(100 << 20)
 // internalTopics, by the type of their coordinator.
 var internalTopics = []internalTopic{
 	{
-		name: OffsetsTopic, kind: 0,
+		name: OffsetsTopic, kind: groupCoordinator,
 		size: func(c *config.Config) (int32, int16) {
 			return c.OffsetsTopicPartitions, c.OffsetsTopicReplicationFactor
 		},
@@ -58,10 +59,9 @@ var internalTopics = []internalTopic{
 				"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": segmentBytes, "retention.ms": "-1",
 			}
 		},
-		partition: func(key string, n int32) (int32, error) { return group.PartitionFor(key, n), nil },
 	},
 	{
-		name: TransactionsTopic, kind: coordinatorTransactions,
+		name: TransactionsTopic, kind: transactionCoordinator,
 		size: func(c *config.Config) (int32, int16) {
 			return c.TransactionTopicPartitions, c.TransactionTopicReplicationFactor
 		},
@@ -71,10 +71,9 @@ var internalTopics = []internalTopic{
 				"min.insync.replicas": strconv.Itoa(int(c.TransactionTopicMinISR)), "segment.bytes": segmentBytes, "retention.ms": "-1",
 			}
 		},
-		partition: func(key string, n int32) (int32, error) { return coordinator.PartitionFor(key, n), nil },
 	},
 	{
-		name: ShareStateTopic, kind: 2,
+		name: ShareStateTopic, kind: shareCoordinator,
 		size: func(c *config.Config) (int32, int16) {
 			return c.ShareTopicPartitions, c.ShareTopicReplicationFactor
 		},
@@ -84,11 +83,9 @@ var internalTopics = []internalTopic{
 				"min.insync.replicas": strconv.Itoa(int(c.ShareTopicMinISR)), "retention.ms": "-1",
 			}
 		},
-		partition: func(key string, n int32) (int32, error) {
-			if _, err := share.ParseKey(key); err != nil {
-				return -1, err
-			}
-			return share.PartitionFor(key, n), nil
+		check: func(key string) error {
+			_, err := share.ParseKey(key)
+			return err
 		},
 	},
 }
@@ -139,24 +136,26 @@ var (
 	errNoCoordinator  = errors.New("there is no coordinator")
 )
 
-// coordinator returns the broker that coordinates key, and which partition's leader it is.
-func (a *API) coordinator(ctx context.Context, it *internalTopic, key string) (broker *metadata.Broker, partition int32, err error) {
+// coordinator returns the broker that coordinates key.
+func (a *API) coordinator(ctx context.Context, it *internalTopic, key string) (*metadata.Broker, error) {
 	topic, err := a.internal(ctx, it)
 	if err != nil {
-		return nil, -1, fmt.Errorf("%w: %w", errNoCoordinator, err)
+		return nil, fmt.Errorf("%w: %w", errNoCoordinator, err)
 	}
-	partition, err = it.partition(key, topic.Partitions)
-	if err != nil {
-		return nil, -1, fmt.Errorf("%w: %w", errCoordinatorKey, err)
+	if it.check != nil {
+		if err := it.check(key); err != nil {
+			return nil, fmt.Errorf("%w: %w", errCoordinatorKey, err)
+		}
 	}
+	partition := coordinator.PartitionFor(key, topic.Partitions)
 	image := a.Metadata.Image()
 	p, ok := image.PartitionOf(topic, partition)
 	if !ok {
-		return nil, partition, fmt.Errorf("%w: the partition does not exist yet: topic=%s partition=%d", errNoCoordinator, it.name, partition)
+		return nil, fmt.Errorf("%w: the partition does not exist yet: topic=%s partition=%d", errNoCoordinator, it.name, partition)
 	}
 	b, ok := image.Broker(p.Leader)
 	if !ok {
-		return nil, partition, fmt.Errorf("%w: the partition has no leader: topic=%s partition=%d", errNoCoordinator, it.name, partition)
+		return nil, fmt.Errorf("%w: the partition has no leader: topic=%s partition=%d", errNoCoordinator, it.name, partition)
 	}
-	return b, partition, nil
+	return b, nil
 }

@@ -30,15 +30,12 @@ func toShareState(c *Call) kmsg.Response {
 
 // ShareCoordinator returns the broker that coordinates a share partition, by its key.
 func (a *API) ShareCoordinator(ctx context.Context, key string) (node int32, err error) {
-	b, _, err := a.coordinator(ctx, coordinatorKind(shareCoordinator), key)
+	b, err := a.coordinator(ctx, coordinatorKind(shareCoordinator), key)
 	if err != nil {
 		return -1, err
 	}
 	return b.ID, nil
 }
-
-// shareCoordinator is the type of the coordinators of share partitions.
-const shareCoordinator = 2
 
 // PartitionEnd returns the high watermark of a partition, as its leader has it.
 func (a *API) PartitionEnd(ctx context.Context, topic string, partition int32) (int64, error) {

@@ -37,7 +37,7 @@ var _ Transactions = Coordinators{}
 // Verify implements Transactions.
 func (t Coordinators) Verify(ctx context.Context, v Verification) []int16 {
 	all := func(code int16) []int16 { return repeated(code, len(v.Partitions)) }
-	b, _, err := t.API.coordinator(ctx, coordinatorKind(coordinatorTransactions), v.TransactionalID)
+	b, err := t.API.coordinator(ctx, coordinatorKind(transactionCoordinator), v.TransactionalID)
 	if err != nil {
 		return all(kerr.CoordinatorNotAvailable.Code)
 	}

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // Key names a share partition: a partition as one share group reads it.
@@ -42,10 +40,6 @@ func ParseKey(s string) (Key, error) {
 	}
 	return Key{Group: s[:middle], Topic: [16]byte(id), Partition: int32(partition)}, nil
 }
-
-// PartitionFor is the partition of __share_group_state, of n, that the state of a
-// key is kept in.
-func PartitionFor(key string, n int32) int32 { return coordinator.PartitionFor(key, n) }
 
 // compare orders keys, so that nothing depends on the order of a map.
 func (k Key) compare(o Key) int {

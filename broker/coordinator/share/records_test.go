@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tidelinehq/tideline/broker/coordinator"
 )
 
 // golden reads annotated hex: "= name", then bytes, with # for comments.
@@ -167,7 +168,7 @@ func TestKeys(t *testing.T) {
 		if got, err := ParseKey(tt.text); err != nil || got != tt.key {
 			t.Errorf("%q: got %v, %v", tt.text, got, err)
 		}
-		if got := PartitionFor(tt.text, 50); got != tt.of50 {
+		if got := coordinator.PartitionFor(tt.text, 50); got != tt.of50 {
 			t.Errorf("%q: partition %d, want %d", tt.text, got, tt.of50)
 		}
 	}
@@ -181,7 +182,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	// Java: "polygenelubricants".hashCode() is the least of all ints, whose magnitude Kafka takes for 0.
-	if got := PartitionFor("polygenelubricants", 50); got != 0 {
+	if got := coordinator.PartitionFor("polygenelubricants", 50); got != 0 {
 		t.Errorf("hash without a magnitude: partition %d", got)
 	}
 }

@@ -1,4 +1,4 @@
-package group
+package coordinator
 
 import "testing"
 
@@ -22,14 +22,6 @@ func TestPartitionFor(t *testing.T) {
 	} {
 		if got := PartitionFor(tt.group, tt.n); got != tt.want {
 			t.Errorf("PartitionFor(%q, %d) = %d, want %d", tt.group, tt.n, got, tt.want)
-		}
-	}
-}
-
-func TestUTF16Len(t *testing.T) {
-	for s, want := range map[string]int{"": 0, "abc": 3, "äöü": 3, "\U0001D11E": 2, "\xff\xff": 2} {
-		if got := utf16Len(s); got != want {
-			t.Errorf("utf16Len(%q) = %d, want %d", s, got, want)
 		}
 	}
 }
