@@ -44,7 +44,7 @@ var compareConsumers = cmp.AllowUnexported(consumerGroup{}, targeting{}, roster[
 // TestConsumerRecordBytes: what is written is what Apache Kafka reads, and read back in any
 // order it is the same group.
 func TestConsumerRecordBytes(t *testing.T) {
-	bytesOf := golden(t)
+	bytesOf := goldenRecords(t)
 	want := goldenConsumerGroup()
 	records := want.records("g")
 	if len(records) != len(consumerGolden) {
@@ -89,7 +89,7 @@ func TestConsumerRecordBytes(t *testing.T) {
 }
 
 func TestConsumerRecordVariants(t *testing.T) {
-	bytesOf := golden(t)
+	bytesOf := goldenRecords(t)
 	g := newConsumerGroup()
 	for _, names := range [][2]string{
 		{"consumer member key v5", "consumer member value v0 classic"},
@@ -118,7 +118,7 @@ func TestConsumerRecordVariants(t *testing.T) {
 }
 
 func TestConsumerRecordsRefused(t *testing.T) {
-	bytesOf := golden(t)
+	bytesOf := goldenRecords(t)
 	m := newMachine(&Config{}, fakeTopics{}.Image, newMetrics(nil), slog.New(slog.DiscardHandler), nil)
 	b := anyBatch(t)
 	for _, names := range consumerGolden {
@@ -150,7 +150,7 @@ func anyBatch(t testing.TB) record.Batch {
 // FuzzConsumerRecord feeds arbitrary records of a consumer group to a machine. What it takes
 // in it writes in a form that gives the same.
 func FuzzConsumerRecord(f *testing.F) {
-	bytesOf := golden(f)
+	bytesOf := goldenRecords(f)
 	for name, key := range bytesOf {
 		if !strings.HasPrefix(name, "consumer") || !strings.Contains(name, "key") {
 			continue

@@ -2,40 +2,19 @@ package group
 
 import (
 	"bytes"
-	"encoding/hex"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/tidelinehq/tideline/internal/golden"
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
-// golden reads annotated hex: "= name", then bytes, with # for comments.
-func golden(t testing.TB) map[string][]byte {
-	text, err := os.ReadFile("testdata/golden/v1/records.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][]byte{}
-	name := ""
-	for _, line := range strings.Split(string(text), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		line = strings.TrimSpace(line)
-		if n, ok := strings.CutPrefix(line, "= "); ok {
-			name = n
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(line, " ", ""))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		out[name] = append(out[name], b...)
-	}
-	return out
+func goldenRecords(t testing.TB) map[string][]byte {
+	return golden.Read(t, "testdata/golden/v1/records.hex")
 }
 
 const goldenTime = 1_700_000_000_000
@@ -55,7 +34,7 @@ var (
 )
 
 func TestRecordBytes(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	one := committed{offset: 42, leaderEpoch: 7, metadata: "one", at: goldenTime, expires: -1}
 	expiring, withID := one, one
 	expiring.expires, withID.topicID = goldenTime+1000, goldenID
@@ -84,7 +63,7 @@ func TestRecordBytes(t *testing.T) {
 }
 
 func TestDecodeAllVersions(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	one := committed{offset: 42, leaderEpoch: -1, metadata: "one", at: goldenTime, expires: -1}
 	v1, v3, v4 := one, one, one
 	v1.expires = goldenTime + 1000
@@ -124,7 +103,7 @@ func TestDecodeAllVersions(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	value := g["group value v3"]
 	for name, tt := range map[string]struct{ key, value []byte }{
 		"no key":                {nil, value},
@@ -145,7 +124,7 @@ func TestDecodeRefuses(t *testing.T) {
 // FuzzReplay feeds arbitrary records to a machine, which must neither panic nor
 // lose what a second replay of its own records would bring back.
 func FuzzReplay(f *testing.F) {
-	g := golden(f)
+	g := goldenRecords(f)
 	for _, k := range []string{"offset key v1", "group key v2"} {
 		for name, v := range g {
 			if strings.Contains(name, "value") {

@@ -2,38 +2,17 @@ package share
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/golden"
 )
 
-// golden reads annotated hex: "= name", then bytes, with # for comments.
-func golden(t testing.TB) map[string][]byte {
-	text, err := os.ReadFile("testdata/golden/v1/records.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][]byte{}
-	name := ""
-	for _, line := range strings.Split(string(text), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		line = strings.TrimSpace(line)
-		if n, ok := strings.CutPrefix(line, "= "); ok {
-			name = n
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(line, " ", ""))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		out[name] = append(out[name], b...)
-	}
-	return out
+func goldenRecords(t testing.TB) map[string][]byte {
+	return golden.Read(t, "testdata/golden/v1/records.hex")
 }
 
 const goldenTime = 1_700_000_000_000
@@ -52,7 +31,7 @@ var (
 var sameRecord = cmp.AllowUnexported(entry{}, state{}, update{})
 
 func TestRecordBytes(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	for _, tt := range []struct {
 		key, value string
 		entry      entry
@@ -86,7 +65,7 @@ func TestRecordBytes(t *testing.T) {
 }
 
 func TestRecordsThatAreNone(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	delete(g, "") // the comment at the top
 	for name, b := range g {
 		if strings.Contains(name, "key") {
@@ -125,7 +104,7 @@ func TestRecordsThatAreNone(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	g := golden(f)
+	g := goldenRecords(f)
 	for _, value := range []string{"snapshot value", "snapshot value, first"} {
 		f.Add(g["snapshot key"], g[value])
 	}

@@ -2,35 +2,14 @@ package txn
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
 	"reflect"
-	"strings"
 	"testing"
+
+	"github.com/tidelinehq/tideline/internal/golden"
 )
 
-// golden reads annotated hex: "= name", then bytes, with # for comments.
-func golden(t testing.TB) map[string][]byte {
-	text, err := os.ReadFile("testdata/golden/v1/records.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][]byte{}
-	name := ""
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		line = strings.TrimSpace(line)
-		if n, ok := strings.CutPrefix(line, "= "); ok {
-			name = n
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(line, " ", ""))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		out[name] = append(out[name], b...)
-	}
-	return out
+func goldenRecords(t testing.TB) map[string][]byte {
+	return golden.Read(t, "testdata/golden/v1/records.hex")
 }
 
 // goldenTxn is the transaction of the golden file, as Kafka's classes had it.
@@ -44,7 +23,7 @@ func goldenTxn(change func(*transaction)) *transaction {
 }
 
 func TestRecordBytes(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	if key := recordKey("tx"); !bytes.Equal(key, g["key v0"]) {
 		t.Errorf("key: got %x, want %x", key, g["key v0"])
 	}
@@ -85,7 +64,7 @@ func TestRecordBytes(t *testing.T) {
 }
 
 func TestRecordsThatAreNotUnderstood(t *testing.T) {
-	g := golden(t)
+	g := goldenRecords(t)
 	value := func(at int, b byte) []byte {
 		v := bytes.Clone(g["ongoing v1"])
 		v[at] = b
@@ -114,7 +93,7 @@ func TestRecordsThatAreNotUnderstood(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	g := golden(f)
+	g := goldenRecords(f)
 	for name, b := range g {
 		if name != "key v0" {
 			f.Add(g["key v0"], b)

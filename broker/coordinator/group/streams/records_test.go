@@ -2,37 +2,16 @@ package streams
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/internal/golden"
 )
 
-// golden reads annotated hex: "= name", then bytes, with # for comments.
-func golden(t testing.TB) map[string][]byte {
-	text, err := os.ReadFile("testdata/golden/v0/records.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][]byte{}
-	name := ""
-	for _, line := range strings.Split(string(text), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		line = strings.TrimSpace(line)
-		if n, ok := strings.CutPrefix(line, "= "); ok {
-			name = n
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(line, " ", ""))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		out[name] = append(out[name], b...)
-	}
-	return out
+func goldenRecords(t testing.TB) map[string][]byte {
+	return golden.Read(t, "testdata/golden/v0/records.hex")
 }
 
 func active(subtopology string, epoch int32, partitions ...int32) TaskSet {
@@ -71,7 +50,7 @@ func goldenGroup() *Group {
 }
 
 func TestRecordBytes(t *testing.T) {
-	want := golden(t)
+	want := goldenRecords(t)
 	g := goldenGroup()
 	m := g.member("m1")
 	plain := *m
@@ -146,7 +125,7 @@ func TestReplayInAnyOrder(t *testing.T) {
 
 func TestReplayOfOldAssignments(t *testing.T) {
 	g := New()
-	if err := g.Replay(KeyAssignment, "m1", golden(t)["assignment value without epochs"]); err != nil {
+	if err := g.Replay(KeyAssignment, "m1", goldenRecords(t)["assignment value without epochs"]); err != nil {
 		t.Fatal(err)
 	}
 	want := TaskSet{{"0", 0, 3}, {"0", 2, 3}}
@@ -160,7 +139,7 @@ func TestReplayOfOldAssignments(t *testing.T) {
 
 func FuzzReplay(f *testing.F) {
 	versions := []int16{KeyGroup, KeyMember, KeyTargetEpoch, KeyTarget, KeyAssignment, KeyTopology}
-	for name, b := range golden(f) {
+	for name, b := range goldenRecords(f) {
 		if strings.Contains(name, "value") {
 			for i := range versions {
 				f.Add(uint8(i), b)
