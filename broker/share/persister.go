@@ -69,6 +69,6 @@ var (
 	// ErrUnknownState means that the share partition was not initialized, or that the
 	// group or the topic is gone.
 	ErrUnknownState = errors.New("share partition has no state")
-	// ErrRetry means that the share coordinator is not available for now.
+	// ErrRetry means that the share coordinator can not be reached or is loading: asking again may help.
 	ErrRetry = errors.New("share coordinator is not available")
 )

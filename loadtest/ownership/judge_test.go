@@ -24,11 +24,6 @@ func TestJudge(t *testing.T) {
 		"never again":              {events: []event{at(0, take, 1, 0), at(1, give, 1, 0)}, orphans: 1},
 		"removed and not told yet": {events: []event{at(0, take, 1, 0), at(8, take, 2, 0), at(9, lose, 1, 0)}, losses: 1},
 	} {
-		for i := range c.events {
-			if c.events[i].partition < 0 {
-				c.events[i].partition = -1
-			}
-		}
 		r := judge(c.events, 1, 6*time.Second, 5*time.Second, began.Add(20*time.Second))
 		if r.Doubles != c.doubles || r.Orphans != c.orphans || r.Losses != c.losses {
 			t.Errorf("%s: %+v", name, r)

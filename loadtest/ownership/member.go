@@ -3,6 +3,7 @@ package ownership
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,15 +42,39 @@ type groupMember interface {
 	end()
 }
 
-// member reads what it is given, and commits.
-type member struct {
+// life is what members of all protocols have in common. It implements groupMember.
+type life struct {
 	id      int
 	client  *kgo.Client
 	line    *lifeline.Line
 	journal *journal
 	stop    context.CancelFunc
-	done    chan struct{}
+	work    sync.WaitGroup
 }
+
+// begin starts what a member does, until it ends.
+func (l *life) begin(does ...func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.stop = cancel
+	for _, do := range does {
+		l.work.Go(func() { do(ctx) })
+	}
+}
+
+func (l *life) kill() {
+	l.line.Cut(func() { l.journal.note(die, l.id) })
+	l.end()
+}
+
+func (l *life) end() {
+	l.line.Cut(nil)
+	l.stop()
+	l.work.Wait()
+	l.client.Close()
+}
+
+// member reads what it is given, and commits.
+type member struct{ life }
 
 const (
 	heartbeat   = time.Second
@@ -84,9 +109,8 @@ func startMember(o *Options, j *journal, id int) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{id: id, client: client, line: line, journal: j, stop: cancel, done: make(chan struct{})}
-	go m.run(ctx)
+	m := &member{life{id: id, client: client, line: line, journal: j}}
+	m.begin(m.run)
 	return m, nil
 }
 
@@ -108,22 +132,7 @@ func committed(j *journal, member int, req *kmsg.OffsetCommitRequest, resp *kmsg
 }
 
 func (m *member) run(ctx context.Context) {
-	defer close(m.done)
 	for ctx.Err() == nil {
 		m.client.PollFetches(ctx)
 	}
-}
-
-// kill implements groupMember.
-func (m *member) kill() {
-	m.line.Cut(func() { m.journal.note(die, m.id) })
-	m.end()
-}
-
-// end implements groupMember.
-func (m *member) end() {
-	m.line.Cut(nil)
-	m.stop()
-	<-m.done
-	m.client.Close()
 }

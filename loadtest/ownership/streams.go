@@ -21,14 +21,8 @@ import (
 // streamsMember is a member of a streams group (KIP-1071), which no Go client has: heartbeats by hand, of an application with one
 // subtopology that reads the topic. Its tasks are the topic's partitions.
 type streamsMember struct {
-	id      int
-	o       *Options
-	journal *journal
-	client  *kgo.Client
-	line    *lifeline.Line
-	stop    context.CancelFunc
-	done    chan struct{}
-
+	life
+	o           *Options
 	name        string
 	coordinator int32 // -1: not known
 	told        bool  // the coordinator knows what is owned
@@ -42,7 +36,7 @@ type streamsMember struct {
 const oldCommit = 9
 
 func startStreamsMember(o *Options, j *journal, id int) (*streamsMember, error) {
-	m := &streamsMember{id: id, o: o, journal: j, line: lifeline.New(), done: make(chan struct{}), name: uuid.NewString(), coordinator: -1}
+	m := &streamsMember{life: life{id: id, line: lifeline.New(), journal: j}, o: o, name: uuid.NewString(), coordinator: -1}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(88, 0) // StreamsGroupHeartbeat, which the client does not know to be stable
 	versions.SetMaxKeyVersion(8, oldCommit)
@@ -51,15 +45,7 @@ func startStreamsMember(o *Options, j *journal, id int) (*streamsMember, error) 
 		kgo.MetadataMinAge(50*time.Millisecond), kgo.RequestRetries(2), kgo.RequestTimeoutOverhead(heartbeat)); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m.stop = cancel
-	var work sync.WaitGroup
-	work.Go(func() { m.beats(ctx) })
-	work.Go(func() { m.commits(ctx) })
-	go func() {
-		work.Wait()
-		close(m.done)
-	}()
+	m.begin(m.beats, m.commits)
 	return m, nil
 }
 
@@ -208,18 +194,4 @@ func tasks(partitions []int32) kmsg.TaskIDs {
 	t := kmsg.NewTaskIDs()
 	t.SubtopologyID, t.Partitions = "0", partitions
 	return t
-}
-
-// kill implements groupMember.
-func (m *streamsMember) kill() {
-	m.line.Cut(func() { m.journal.note(die, m.id) })
-	m.end()
-}
-
-// end implements groupMember.
-func (m *streamsMember) end() {
-	m.line.Cut(nil)
-	m.stop()
-	<-m.done
-	m.client.Close()
 }
