@@ -3,7 +3,7 @@ package wire
 import "math"
 
 // schema describes the body of one API's requests, in all versions from min to
-// max. It is data: shape_table.go has the schemas, compile makes of each the
+// max. It is data: shape_table*.go have the schemas, compile makes of each the
 // steps that a walker takes.
 type schema struct {
 	key      int16
