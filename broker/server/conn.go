@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidelinehq/tideline/broker/security"
 )
 
 // Conn is one client connection.
@@ -20,7 +22,7 @@ type Conn struct {
 	raw       net.Conn // as accepted; closing it ends everything
 	conn      net.Conn // raw, or what ListenerOptions.Upgrade made of it
 	ip        netip.Addr
-	principal atomic.Pointer[any]
+	principal atomic.Pointer[security.Principal]
 	done      chan struct{} // closed by close
 	writer    func()        // writes as a goroutine; made once, so that starting it allocates nothing
 
@@ -64,15 +66,10 @@ func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 func (c *Conn) NetConn() net.Conn { return c.conn }
 
 // Principal is what SetPrincipal stored last; nil before.
-func (c *Conn) Principal() any {
-	if p := c.principal.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
+func (c *Conn) Principal() *security.Principal { return c.principal.Load() }
 
 // SetPrincipal stores who the peer proved to be.
-func (c *Conn) SetPrincipal(p any) { c.principal.Store(&p) }
+func (c *Conn) SetPrincipal(p *security.Principal) { c.principal.Store(p) }
 
 // Done is closed when the connection is.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidelinehq/tideline/broker/security"
 )
 
 // TestCloseInFlight has the peer leave with requests unanswered: their replies
@@ -30,8 +32,9 @@ func TestCloseInFlight(t *testing.T) {
 	conn := requests[0].Conn
 	closed := make(chan struct{})
 	conn.OnClose(func() { close(closed) })
-	conn.SetPrincipal("alice")
-	if conn.Principal() != "alice" || conn.Listener() != "test" || conn.RemoteAddr().String() != c.LocalAddr().String() || conn.LocalAddr().String() != addr {
+	alice := &security.Principal{Type: security.UserType, Name: "alice"}
+	conn.SetPrincipal(alice)
+	if conn.Principal() != alice || conn.Listener() != "test" || conn.RemoteAddr().String() != c.LocalAddr().String() || conn.LocalAddr().String() != addr {
 		t.Error("attributes of the connection")
 	}
 	var wg sync.WaitGroup
