@@ -71,6 +71,24 @@ func (e *edit) apply(index uint64, c record.Command) Result {
 		return e.purgeProgress(c)
 	case *record.PurgeDone:
 		return Result{Reason: e.purgeDone(c)}
+	case *record.ChangeACLs:
+		return Result{Reason: e.changeACLs(c)}
+	case *record.SetRole:
+		return Result{Reason: e.setRole(c)}
+	case *record.RemoveRole:
+		return Result{Reason: e.removeRole(c)}
+	case *record.ChangeGrants:
+		return Result{Reason: e.changeGrants(c)}
+	case *record.ChangeScram:
+		return Result{Reason: e.changeScram(c)}
+	case *record.ChangeQuotas:
+		return Result{Reason: e.changeQuotas(c)}
+	case *record.SetToken:
+		return Result{Reason: e.setToken(c)}
+	case *record.RemoveToken:
+		return Result{Reason: e.removeToken(c)}
+	case *record.SetClientMetrics:
+		return Result{Reason: e.setClientMetrics(c)}
 	}
 	// A type that decodes but is not here is a mistake of this release, and
 	// every broker of the release makes it alike.

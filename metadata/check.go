@@ -31,6 +31,7 @@ func Check(m *Image) error {
 	}
 	c.objects()
 	c.sets()
+	c.security()
 	return errors.Join(c.errs...)
 }
 

@@ -39,6 +39,20 @@
 // grow with history: what a partition's pages refer to costs nothing here
 // unless it is a bundle that several partitions share.
 //
+// # Who may, and how much
+//
+// Bindings (ACLs), roles and their grants, SCRAM credentials, quotas, delegation
+// tokens and subscriptions to the metrics of clients are trees of their own,
+// beside topics and brokers and without a reference to them: a binding may speak
+// of a topic that is not there. The commands change all that they name or
+// nothing. What is made of them, such as an index of bindings, is kept by who
+// needs it under the generation of the kind (Image.SecurityGeneration), which
+// moves with each change.
+//
+// No secret is here in a form that can be used: of a password there are the
+// salted, iterated keys by which a server verifies it, of a delegation token all
+// but its proof, which follows from a secret of the brokers.
+//
 // # Brokers
 //
 //	state          entered by                            left by
@@ -81,6 +95,8 @@
 //  4. An object is in at most one of: intents, object tree, garbage. Nothing
 //     that a ledger names is garbage. Counts are never negative.
 //  5. The leader and host sets agree with the partitions.
+//  6. Bindings, roles, credentials, quotas and tokens are valid; every grant has
+//     its role. A snapshot that says otherwise is refused.
 //
 // # Members
 //

@@ -35,6 +35,8 @@ func (m *Image) edit(delta *changes) *edit {
 		intents: fork(m.intents), brokerUpload: fork(m.brokerUpload), objects: fork(m.objects),
 		garbage: fork(m.garbage), garbageDue: fork(m.garbageDue),
 		purges: fork(m.purges), purging: fork(m.purging),
+		acls: fork(m.acls), roles: fork(m.roles), grants: fork(m.grants), scram: fork(m.scram), quotas: fork(m.quotas),
+		tokens: fork(m.tokens), clientMetrics: fork(m.clientMetrics), generations: m.generations,
 	}}
 }
 

@@ -33,6 +33,15 @@ type Image struct {
 	purges       btree.Map[string, *Purge]  // by topic id
 	purging      btree.Map[uint64, *partition]
 	replicas     int64 // sum of the replicas of all partitions
+
+	acls          btree.Map[string, *record.ACL]   // by ACL.Key
+	roles         btree.Map[string, *record.Role]  // by name
+	grants        btree.Map[string, *record.Grant] // by Grant.Key
+	scram         btree.Map[string, *record.Scram] // by ScramName.Key
+	quotas        btree.Map[string, *record.Quota] // by QuotaEntity.Key
+	tokens        btree.Map[string, *record.Token] // by id
+	clientMetrics btree.Map[string, Configs]       // by name of the subscription
+	generations   generations
 }
 
 // slotSet is a set of slots. It is shared between images and copied on write.

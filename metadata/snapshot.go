@@ -64,6 +64,15 @@ func (m *Image) WriteTo(w io.Writer) (int64, error) {
 	m.groupConfigs.Scan(func(group string, c Configs) bool {
 		return f.add(record.StateGroupConfigs, &record.GroupConfigs{Group: group, Configs: c})
 	})
+	m.acls.Scan(func(_ string, a *record.ACL) bool { return f.add(record.StateACL, a) })
+	m.roles.Scan(func(_ string, r *record.Role) bool { return f.add(record.StateRole, r) })
+	m.grants.Scan(func(_ string, g *record.Grant) bool { return f.add(record.StateGrant, g) })
+	m.scram.Scan(func(_ string, s *record.Scram) bool { return f.add(record.StateScram, s) })
+	m.quotas.Scan(func(_ string, q *record.Quota) bool { return f.add(record.StateQuota, q) })
+	m.tokens.Scan(func(_ string, t *record.Token) bool { return f.add(record.StateToken, t) })
+	m.clientMetrics.Scan(func(name string, c Configs) bool {
+		return f.add(record.StateClientMetrics, &record.ClientMetrics{Name: name, Configs: c})
+	})
 	f.flush()
 	f.kind, f.records = frameEnd, f.total
 	f.buf = binary.LittleEndian.AppendUint32(append(f.buf[:0], make([]byte, frameHeader+4)...), f.sums)
@@ -149,7 +158,7 @@ func ReadImage(r io.Reader) (*Image, error) {
 		return nil, fmt.Errorf("%w: version=%d newest=%d", ErrSnapshotVersion, v, snapshotVersion)
 	}
 	index := binary.LittleEndian.Uint64(body[10:])
-	l := loader{Image: &Image{index: index, layout: index}}
+	l := loader{Image: &Image{index: index, layout: index, generations: loaded(index)}}
 	var buf []byte
 	var total, sums uint32
 	for {

@@ -91,6 +91,20 @@ func (l *loader) kind(kind record.StateKind) func(b []byte, version uint8) ([]by
 			}
 			return put(&l.purging, slot(p.Ordinal, p.Partition.Index), &partition{Partition: p.Partition})
 		})
+	case record.StateACL:
+		return loadState(func(a *record.ACL) error { return put(&l.acls, a.Key(), a) })
+	case record.StateRole:
+		return loadState(func(r *record.Role) error { return put(&l.roles, r.Name, r) })
+	case record.StateGrant:
+		return loadState(func(g *record.Grant) error { return put(&l.grants, g.Key(), g) })
+	case record.StateScram:
+		return loadState(func(s *record.Scram) error { return put(&l.scram, s.Name().Key(), s) })
+	case record.StateQuota:
+		return loadState(func(q *record.Quota) error { return put(&l.quotas, q.Entity.Key(), q) })
+	case record.StateToken:
+		return loadState(func(t *record.Token) error { return put(&l.tokens, t.ID, t) })
+	case record.StateClientMetrics:
+		return loadState(func(c *record.ClientMetrics) error { return put(&l.clientMetrics, c.Name, c.Configs) })
 	}
 	return nil
 }
@@ -172,5 +186,5 @@ func (l *loader) finish() error {
 	if l.garbage.Len() != l.garbageDue.Len() {
 		return errors.New("object twice in the garbage queue")
 	}
-	return nil
+	return l.soundSecurity()
 }

@@ -95,6 +95,8 @@ func (w *world) step() {
 		w.broker()
 	case n < 24:
 		w.config()
+	case n < 28:
+		w.security()
 	case n < 64:
 		w.commit()
 	case n < 72:

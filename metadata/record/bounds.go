@@ -30,12 +30,48 @@ const (
 	MaxConfigBytes = 128 << 10
 	// MaxProducerIDs is the largest producer id block.
 	MaxProducerIDs = 1 << 20
+	// MaxACLs and MaxGrants are how many bindings and grants there can be: each
+	// is in memory, and looked at when a principal is new to a broker.
+	MaxACLs   = 100_000
+	MaxGrants = 100_000
+	// MaxRoles is how many roles there can be, MaxRoleACLs how many bindings one
+	// can have, MaxRoleName and MaxRoleDescription the longest texts in bytes.
+	MaxRoles           = 1000
+	MaxRoleACLs        = 1000
+	MaxRoleName        = 255
+	MaxRoleDescription = 1024
+	// MaxResourceName is the longest name in a binding, in bytes: that of a group.
+	MaxResourceName = MaxGroupID
+	// MaxPrincipal is the longest principal, user or client id in bytes:
+	// distinguished names of certificates are long.
+	MaxPrincipal = 1024
+	// MaxScram is how many credentials there can be, MaxScramSalt the longest
+	// salt in bytes.
+	MaxScram     = 100_000
+	MaxScramSalt = 255
+	// MaxQuotas is how many entities can have quotas, MaxQuotaValues how many one
+	// can have, MaxQuotaKey the longest name of a quota in bytes.
+	MaxQuotas      = 100_000
+	MaxQuotaValues = 32
+	MaxQuotaKey    = 255
+	// MaxTokens is how many delegation tokens there can be, MaxRenewers how many
+	// may renew one, MaxTokenID the longest id in bytes.
+	MaxTokens   = 100_000
+	MaxRenewers = 128
+	MaxTokenID  = 255
+	// MaxSubscriptions is how many subscriptions to the metrics of clients there
+	// can be, MaxSubscriptionName the longest name in bytes.
+	MaxSubscriptions    = 1000
+	MaxSubscriptionName = 249
 	// MaxFeatures is the largest number of feature levels.
 	MaxFeatures = 64
 	// MaxBrokers is the largest number of registered brokers.
 	MaxBrokers = 4096
 
-	maxString    = 32 << 10 // one string
-	maxList      = 1 << 17  // any list; the remaining bytes bound it further
-	maxEndpoints = 64
+	maxString     = 32 << 10 // one string
+	maxList       = 1 << 17  // any list; the remaining bytes bound it further
+	maxEndpoints  = 64
+	maxHost       = 255
+	maxScramKey   = 64 // SHA-512
+	maxQuotaParts = 3
 )

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // coder walks the fields of a value in their order of bytes. In one direction
@@ -152,6 +153,43 @@ func (k *coder) str(v *string, max int) {
 	}
 	*v = string(k.buf[:n])
 	k.buf = k.buf[n:]
+}
+
+// bytes codes a byte string. An empty one decodes as nil.
+func (k *coder) bytes(v *[]byte, max int) {
+	n := uint64(len(*v))
+	k.u64(&n)
+	if n > uint64(max) {
+		k.fail("bytes too long")
+		return
+	}
+	if !k.decoding {
+		k.buf = append(k.buf, *v...)
+		return
+	}
+	if n > uint64(len(k.buf)) {
+		k.fail("short bytes")
+		return
+	}
+	*v = nil
+	if n > 0 {
+		*v = append(make([]byte, 0, n), k.buf[:n]...)
+	}
+	k.buf = k.buf[n:]
+}
+
+// f64 codes the bits of a floating-point number, little-endian.
+func (k *coder) f64(v *float64) {
+	if !k.decoding {
+		k.buf = binary.LittleEndian.AppendUint64(k.buf, math.Float64bits(*v))
+		return
+	}
+	if len(k.buf) < 8 {
+		k.fail("short number")
+		return
+	}
+	*v = math.Float64frombits(binary.LittleEndian.Uint64(k.buf))
+	k.buf = k.buf[8:]
 }
 
 // list codes a slice. Each item takes at least min bytes, which bounds what a

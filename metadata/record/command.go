@@ -48,6 +48,15 @@ const (
 	TypeReplace             Type = 25
 	TypeSetCleaned          Type = 26
 	TypeSetGroupConfig      Type = 27
+	TypeChangeACLs          Type = 28
+	TypeSetRole             Type = 29
+	TypeRemoveRole          Type = 30
+	TypeChangeGrants        Type = 31
+	TypeChangeScram         Type = 32
+	TypeChangeQuotas        Type = 33
+	TypeSetToken            Type = 34
+	TypeRemoveToken         Type = 35
+	TypeSetClientMetrics    Type = 36
 )
 
 // Command is a change of the cluster state. All are pointers to the structs of
@@ -91,6 +100,15 @@ var kinds = [...]struct {
 	TypeReplace:             {"Replace", 1, func() Command { return new(Replace) }},
 	TypeSetCleaned:          {"SetCleaned", 1, func() Command { return new(SetCleaned) }},
 	TypeSetGroupConfig:      {"SetGroupConfig", 1, func() Command { return new(SetGroupConfig) }},
+	TypeChangeACLs:          {"ChangeACLs", 1, func() Command { return new(ChangeACLs) }},
+	TypeSetRole:             {"SetRole", 1, func() Command { return new(SetRole) }},
+	TypeRemoveRole:          {"RemoveRole", 1, func() Command { return new(RemoveRole) }},
+	TypeChangeGrants:        {"ChangeGrants", 1, func() Command { return new(ChangeGrants) }},
+	TypeChangeScram:         {"ChangeScram", 1, func() Command { return new(ChangeScram) }},
+	TypeChangeQuotas:        {"ChangeQuotas", 1, func() Command { return new(ChangeQuotas) }},
+	TypeSetToken:            {"SetToken", 1, func() Command { return new(SetToken) }},
+	TypeRemoveToken:         {"RemoveToken", 1, func() Command { return new(RemoveToken) }},
+	TypeSetClientMetrics:    {"SetClientMetrics", 1, func() Command { return new(SetClientMetrics) }},
 }
 
 func (t Type) known() bool { return int(t) < len(kinds) && kinds[t].make != nil }

@@ -71,6 +71,8 @@ func fill(r *rand.Rand, v reflect.Value) {
 		v.SetString(string(b))
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 0)
+	case reflect.Float64:
+		v.SetFloat([]float64{0, -1.5, 1e9, math.MaxFloat64, r.Float64()}[r.IntN(5)])
 	case reflect.Uint8:
 		v.SetUint(uint64(r.IntN(256)))
 	case reflect.Uint32:
@@ -113,7 +115,8 @@ func TestCommandsSurviveTheirBytes(t *testing.T) {
 }
 
 func states() []State {
-	return []State{&Cluster{}, &Broker{}, &BrokerConfigs{}, &GroupConfigs{}, &Topic{}, &PartitionState{}, &Intent{}, &Object{}, &Garbage{}, &Purge{}}
+	return []State{&Cluster{}, &Broker{}, &BrokerConfigs{}, &GroupConfigs{}, &Topic{}, &PartitionState{}, &Intent{}, &Object{}, &Garbage{}, &Purge{},
+		&ACL{}, &Role{}, &Grant{}, &Scram{}, &Quota{}, &Token{}, &ClientMetrics{}}
 }
 
 func TestStatesSurviveTheirBytes(t *testing.T) {
@@ -324,7 +327,7 @@ func TestGoldenCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fields := regexp.MustCompile("0xc[0-9a-f]+").ReplaceAllString(fmt.Sprintf("%+v", reflect.ValueOf(c).Elem()), "set")
+			fields := regexp.MustCompile("0x[0-9a-f]{6,}").ReplaceAllString(fmt.Sprintf("%+v", reflect.ValueOf(c).Elem()), "set")
 			fmt.Fprintf(&out, "\n# %s %s\n", typ, fields)
 			for part := range slices.Chunk(b, 32) {
 				fmt.Fprintf(&out, "%x\n", part)

@@ -18,7 +18,8 @@
 //	signed integers     zig-zag varint
 //	unsigned integers   varint
 //	ids, chains, crcs   fixed size, crcs little-endian
-//	strings             varint length, bytes
+//	numbers             8 bytes, the bits of a float64, little-endian
+//	strings, bytes      varint length, bytes
 //	lists               varint count, items; lists that may be absent store count+1, 0 being absent
 //	booleans            one byte, 0 or 1
 //

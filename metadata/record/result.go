@@ -37,6 +37,9 @@ const (
 	IneligibleReplica Reason = 25 // replica fenced, shutting down, or registered anew
 	UncleanElection   Reason = 26 // the leader may lack acknowledged records, and that was not accepted
 	WrongSegments     Reason = 27 // the ledger does not have the segments that were to be replaced
+	NoRole            Reason = 28 // role not there
+	NoToken           Reason = 29 // delegation token not there
+	TokenExists       Reason = 30 // token id was used before
 )
 
 var reasons = [...]string{
@@ -47,6 +50,7 @@ var reasons = [...]string{
 	"reference count would be negative", "running totals disagree", "pages must be released first",
 	"purge pending", "feature level not supported", "feature not enabled", "metadata halted",
 	"replica not eligible for the isr", "election would be unclean", "segments to be replaced are not there",
+	"no such role", "no such delegation token", "delegation token exists",
 }
 
 // String returns the reason in words.

@@ -6,8 +6,7 @@ import "fmt"
 // frames them by kind and version and checks their bytes; here are only the
 // fields. They appear within a command's size, so one always fits a frame.
 
-// StateKind is the kind byte of a snapshot section. Numbers are never reused;
-// users, ACLs and quotas will take the next ones.
+// StateKind is the kind byte of a snapshot section. Numbers are never reused.
 type StateKind uint8
 
 // Kinds of state records, in the order in which a snapshot has them.
@@ -23,12 +22,20 @@ const (
 	StatePurge         StateKind = 9
 	StatePurging       StateKind = 10
 	StateGroupConfigs  StateKind = 11
+	StateACL           StateKind = 12
+	StateRole          StateKind = 13
+	StateGrant         StateKind = 14
+	StateScram         StateKind = 15
+	StateQuota         StateKind = 16
+	StateToken         StateKind = 17
+	StateClientMetrics StateKind = 18
 )
 
 // StateVersion is the newest version of every state record.
 //
 //	2: Ledger.Cleaned and Horizon
-const StateVersion = 2
+//	3: kinds 12 to 18; nothing else differs from 2
+const StateVersion = 3
 
 // Cluster is the part of the state of which there is one.
 type Cluster struct {
@@ -59,7 +66,8 @@ type PartitionState struct {
 }
 
 // State is a pointer to one of Cluster, Broker, BrokerConfigs, GroupConfigs, Topic,
-// PartitionState, Intent, Object, Garbage, Purge.
+// PartitionState, Intent, Object, Garbage, Purge, ACL, Role, Grant, Scram, Quota,
+// Token, ClientMetrics.
 type State interface{ codeState(k *coder, version uint8) }
 
 // AppendState appends the bytes of a state record.
