@@ -42,7 +42,8 @@ type produceOp struct {
 	remaining atomic.Int32
 	expiry    *time.Timer  // nil where nothing waits for other brokers
 	holders   atomic.Int32 // the response and the timer: the last of them frees the op
-	buf       []byte       // the encoded response
+	meter     meter
+	buf       []byte // the encoded response
 	bufs      [1][]byte
 }
 
@@ -56,6 +57,7 @@ func (a *API) produce(r *server.Request) {
 		a.refuse(r, "unsupported version")
 		return
 	}
+	meter := a.newMeter()
 	req := wire.AcquireProduceRequest()
 	if err := req.Parse(r.Version, r.Body); err != nil {
 		req.Release()
@@ -63,7 +65,7 @@ func (a *API) produce(r *server.Request) {
 		return
 	}
 	op := produceOps.Get().(*produceOp)
-	op.api, op.r, op.req = a, r, req
+	op.api, op.r, op.req, op.meter = a, r, req, meter
 	op.prepare()
 	op.remaining.Store(int32(len(op.parts)) + 1)
 	op.holders.Store(1)
@@ -80,6 +82,7 @@ func (a *API) produce(r *server.Request) {
 		}
 	}
 	op.limit()
+	op.meter.pause()
 	op.decided()
 }
 
@@ -153,7 +156,7 @@ func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProduceP
 	}
 	if err == nil {
 		op.appends[i].Index, op.appends[i].Alone = i, op.req.Acks != acksAll
-		err = a.appendWhenRoom(p, &op.appends[i], part.Records, op, deadline)
+		err = op.appendWhenRoom(p, &op.appends[i], part.Records, deadline)
 	}
 	if err != nil {
 		op.fail(i, err)
@@ -182,14 +185,17 @@ func (a *API) produceTarget(version int16, topic *wire.ProduceTopic, index int32
 // object store takes no data. Waiting keeps the connection from being read, which
 // throttles its producer; when the request's time is up, the producer gets a
 // retriable error.
-func (a *API) appendWhenRoom(p *partition.Partition, ap *partition.Append, records []byte, owner partition.Owner, deadline time.Time) error {
-	err := p.Append(ap, records, partition.FromClient, owner)
+func (op *produceOp) appendWhenRoom(p *partition.Partition, ap *partition.Append, records []byte, deadline time.Time) error {
+	a := op.api
+	err := p.Append(ap, records, partition.FromClient, op)
 	if !errors.Is(err, wal.ErrFull) {
 		return err
 	}
 	a.metrics.throttled.Inc()
+	op.meter.pause()
+	defer op.meter.resume()
 	for errors.Is(err, wal.ErrFull) && a.WaitForRoom(a.ctx, len(records), deadline) {
-		err = p.Append(ap, records, partition.FromClient, owner)
+		err = p.Append(ap, records, partition.FromClient, op)
 	}
 	return err
 }
@@ -219,6 +225,7 @@ func (op *produceOp) decided() {
 	if op.remaining.Add(-1) != 0 {
 		return
 	}
+	op.resp.ThrottleMillis = op.throttle()
 	if op.req.Acks == acksNone {
 		op.finishWithoutAck()
 		return

@@ -39,6 +39,8 @@ type fetchOp struct {
 	topics    []wire.FetchPartitionResponse // backing of the response's partitions
 	granted   int64
 	deadline  time.Time // when a client that waits for more gets what there is
+	atOnce    int32     // the most that the client's quota gives it in one go
+	meter     meter
 	fields    []byte
 	bufs      net.Buffers
 }
@@ -52,6 +54,7 @@ func (a *API) fetch(r *server.Request) {
 		a.refuse(r, "unsupported version")
 		return
 	}
+	meter := a.newMeter()
 	req := wire.AcquireFetchRequest()
 	if err := req.Parse(r.Version, r.Body); err != nil {
 		req.Release()
@@ -59,7 +62,8 @@ func (a *API) fetch(r *server.Request) {
 		return
 	}
 	op := fetchOps.Get().(*fetchOp)
-	op.api, op.r, op.req = a, r, req
+	op.api, op.r, op.req, op.meter = a, r, req, meter
+	op.atOnce = a.fetchAtOnce(r)
 	op.isolation = partition.ReadUncommitted
 	if req.IsolationLevel == int8(partition.ReadCommitted) {
 		op.isolation = partition.ReadCommitted
@@ -187,7 +191,7 @@ func (op *fetchOp) grant() int {
 
 // maxBytes is what the client and the broker both allow.
 func (op *fetchOp) maxBytes() int32 {
-	return max(min(op.req.MaxBytes, op.api.Config.FetchMaxBytes), 0)
+	return max(min(op.req.MaxBytes, op.api.Config.FetchMaxBytes, op.atOnce), 0)
 }
 
 // enough reports whether the client need not wait for more than bytes. It never
@@ -215,6 +219,7 @@ func (op *fetchOp) serve(last, inline bool) {
 	bytes, cold, ready := op.readLocals(budget)
 	switch {
 	case cold > 0 && inline:
+		op.meter.pause()
 		op.api.running.Add(1)
 		go func() {
 			defer op.api.running.Done()
@@ -222,6 +227,7 @@ func (op *fetchOp) serve(last, inline bool) {
 			op.finish(budget-bytes, cold)
 		}()
 	case cold > 0:
+		op.meter.pause()
 		op.finish(budget-bytes, cold)
 	case ready || last || op.enough(bytes) || len(op.parts) == 0:
 		op.respond()
@@ -235,6 +241,7 @@ func (op *fetchOp) finish(budget, cold int) {
 	ctx, cancel := context.WithTimeout(op.api.ctx, coldReadTimeout)
 	defer cancel()
 	op.readCold(ctx, budget, cold)
+	op.meter.resume()
 	op.respond()
 }
 
@@ -254,6 +261,7 @@ func (op *fetchOp) park(have int) {
 	}
 	again := func(last bool) {
 		defer op.recovered(a, r)
+		op.meter.resume()
 		op.serve(last, false)
 	}
 	park := a.Purgatory.Park
@@ -262,7 +270,9 @@ func (op *fetchOp) park(have int) {
 	}
 	wait := op.deadline.Sub(a.now())
 	need := int64(min(op.req.MinBytes, op.maxBytes())) - int64(have)
+	op.meter.pause()
 	if wait <= 0 || !park(parts, seen, need, wait, again) {
+		op.meter.resume()
 		op.serve(true, true)
 	}
 }
@@ -285,6 +295,9 @@ func (op *fetchOp) recovered(a *API, r *server.Request) {
 // respond encodes what was read and sends it. What was granted and is not needed
 // goes back at once: a slow client may take long for the rest.
 func (op *fetchOp) respond() {
+	if !op.throttle() {
+		op.withhold()
+	}
 	op.fill()
 	used := int64(0)
 	for i := range op.parts {

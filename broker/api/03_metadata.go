@@ -109,7 +109,7 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 		}
 		return rt
 	}
-	if err := a.autoCreate(c.Context, name); err != nil {
+	if err := a.autoCreate(c.Context, name, c.mutations(neverStrict)); err != nil {
 		rt.ErrorCode = errorCode(err)
 		return rt
 	}

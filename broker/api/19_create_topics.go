@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/config"
+	"github.com/tidelinehq/tideline/broker/quota"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
@@ -24,6 +25,7 @@ func createTopics(c *Call) kmsg.Response {
 	ctx, cancel := context.WithTimeout(c.Context, requestTimeout(req.TimeoutMillis))
 	defer cancel()
 	resp := kmsg.NewPtrCreateTopicsResponse()
+	share := c.mutations(strictCreateTopics)
 	seen := make(map[string]int, len(req.Topics))
 	partitions := int64(0)
 	for i := range req.Topics {
@@ -43,7 +45,7 @@ func createTopics(c *Call) kmsg.Response {
 		case seen[t.Topic] > 1:
 			err = fmt.Errorf("%w: duplicate topic name: %s", kerr.InvalidRequest, t.Topic)
 		default:
-			created, err = c.API.createRequested(ctx, t, req.ValidateOnly)
+			created, err = c.API.createRequested(ctx, t, req.ValidateOnly, share)
 		}
 		if rt.ErrorCode, rt.ErrorMessage = errorCode(err), message(err); err == nil {
 			c.API.describeCreated(&rt, created)
@@ -53,11 +55,11 @@ func createTopics(c *Call) kmsg.Response {
 	return resp
 }
 
-func (a *API) createRequested(ctx context.Context, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*command.CreateTopic, error) {
+func (a *API) createRequested(ctx context.Context, t *kmsg.CreateTopicsRequestTopic, validateOnly bool, share *quota.Mutations) (*command.CreateTopic, error) {
 	if isInternal(t.Topic) {
 		return nil, fmt.Errorf("%w: %s is created by the broker", kerr.InvalidTopicException, t.Topic)
 	}
-	n := &newTopic{name: t.Topic, partitions: t.NumPartitions, replication: t.ReplicationFactor, configs: make(map[string]string, len(t.Configs))}
+	n := &newTopic{name: t.Topic, partitions: t.NumPartitions, replication: t.ReplicationFactor, configs: make(map[string]string, len(t.Configs)), share: share}
 	for _, kv := range t.Configs {
 		if kv.Value == nil {
 			return nil, fmt.Errorf("%w: null value not supported for topic config %s", kerr.InvalidConfig, kv.Name)

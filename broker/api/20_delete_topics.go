@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/metadata"
 )
 
@@ -16,6 +17,7 @@ func deleteTopics(c *Call) kmsg.Response {
 	ctx, cancel := context.WithTimeout(c.Context, requestTimeout(req.TimeoutMillis))
 	defer cancel()
 	resp := kmsg.NewPtrDeleteTopicsResponse()
+	share := c.mutations(strictDeleteTopics)
 	asked := req.Topics
 	for _, name := range req.TopicNames {
 		t := kmsg.NewDeleteTopicsRequestTopic()
@@ -39,7 +41,7 @@ func deleteTopics(c *Call) kmsg.Response {
 			err = fmt.Errorf("%w: duplicate topic: %s", kerr.InvalidRequest, t.Name)
 		default:
 			rt.Topic, rt.TopicID = &t.Name, t.ID
-			err = c.API.deleteTopic(ctx, t)
+			err = c.API.deleteTopic(ctx, t, share)
 		}
 		rt.ErrorCode, rt.ErrorMessage = errorCode(err), message(err)
 		resp.Topics = append(resp.Topics, rt)
@@ -69,12 +71,14 @@ func (a *API) topicToDelete(asked *kmsg.DeleteTopicsRequestTopic) (*metadata.Top
 	return t, nil
 }
 
-func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
+func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic, share *quota.Mutations) error {
 	switch {
 	case !a.Config.DeleteTopicEnable:
 		return fmt.Errorf("%w: delete.topic.enable is false", kerr.TopicDeletionDisabled)
 	case isInternal(t.Name):
 		return fmt.Errorf("%w: %s is the broker's own", kerr.InvalidTopicException, t.Name)
+	case !share.Take(int(t.Partitions), a.now()):
+		return errMutations
 	}
 	return a.Metadata.DeleteTopic(ctx, t.ID, a.now())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
@@ -19,6 +20,7 @@ func createPartitions(c *Call) kmsg.Response {
 	ctx, cancel := context.WithTimeout(c.Context, requestTimeout(req.TimeoutMillis))
 	defer cancel()
 	resp := kmsg.NewPtrCreatePartitionsResponse()
+	share := c.mutations(strictCreatePartitions)
 	seen := make(map[string]int, len(req.Topics))
 	for i := range req.Topics {
 		seen[req.Topics[i].Topic]++
@@ -31,7 +33,7 @@ func createPartitions(c *Call) kmsg.Response {
 		if seen[t.Topic] > 1 {
 			err = fmt.Errorf("%w: duplicate topic name: %s", kerr.InvalidRequest, t.Topic)
 		} else {
-			err = c.API.growTopic(ctx, t, req.ValidateOnly)
+			err = c.API.growTopic(ctx, t, req.ValidateOnly, share)
 		}
 		rt.ErrorCode, rt.ErrorMessage = errorCode(err), message(err)
 		resp.Topics = append(resp.Topics, rt)
@@ -45,16 +47,17 @@ const growTries = 32
 
 // growTopic grows a topic. What it decides holds for the number of partitions that the topic has now; when somebody else grows
 // it in between, the command is refused, and is decided anew: there may still be fewer than were asked for.
-func (a *API) growTopic(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+func (a *API) growTopic(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool, share *quota.Mutations) error {
 	for range growTries {
-		if err := a.growOnce(ctx, asked, validateOnly); !errors.Is(err, command.WrongCount) {
+		if err := a.growOnce(ctx, asked, validateOnly, share); !errors.Is(err, command.WrongCount) {
 			return err
 		}
+		share = nil // it was counted
 	}
 	return fmt.Errorf("%w: the topic grows too often at once topic=%s", kerr.RequestTimedOut, asked.Topic)
 }
 
-func (a *API) growOnce(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+func (a *API) growOnce(ctx context.Context, asked *kmsg.CreatePartitionsRequestTopic, validateOnly bool, share *quota.Mutations) error {
 	image := a.Metadata.Image()
 	t, ok := image.Topic(asked.Topic)
 	if !ok {
@@ -72,6 +75,9 @@ func (a *API) growOnce(ctx context.Context, asked *kmsg.CreatePartitionsRequestT
 	}
 	id := randomID()
 	cmd, err := controller.Grow(image, t.ID, int(asked.Count), manual, binary.BigEndian.Uint32(id[:]), controller.DefaultLimits)
+	if err == nil && !share.Take(len(cmd.Assignments), a.now()) {
+		err = errMutations
+	}
 	if err != nil || validateOnly {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/broker/wire"
 )
@@ -31,6 +32,10 @@ type Call struct {
 	raw      *server.Request
 	replied  atomic.Bool
 	caughtUp bool // the image was brought up to the leader's; see newerImage
+
+	meter meter
+	// share is the quota of partitions that the request creates or deletes; see mutations.
+	share *quota.Mutations
 
 	// handedOn takes the answer to a request that a broker sent; nil: it came from a client.
 	handedOn chan kmsg.Response
@@ -101,7 +106,9 @@ func (a *API) dispatch(r *server.Request) {
 		a.refuse(r, "unsupported version")
 		return
 	}
+	meter := a.newMeter()
 	shape, err := wire.CheckRequest(r.Key, r.Version, r.Body)
+	meter.pause()
 	if err != nil {
 		a.refuse(r, err.Error())
 		return
@@ -111,6 +118,7 @@ func (a *API) dispatch(r *server.Request) {
 		r.Respond(server.Response{None: true, Close: true}) // shutting down
 		return
 	}
+	meter.resume()
 	req := kmsg.RequestForKey(r.Key)
 	req.SetVersion(r.Version)
 	if err := req.ReadFrom(r.Body[:shape.Size]); err != nil {
@@ -119,6 +127,8 @@ func (a *API) dispatch(r *server.Request) {
 		return
 	}
 	c := &Call{Context: a.ctx, API: a, Request: req, Version: r.Version, Host: hostOf(r.Conn.RemoteAddr()), Listener: r.Conn.Listener(), raw: r}
+	meter.pause()
+	c.meter = meter
 	if r.ClientID != nil {
 		c.ClientID = *r.ClientID
 	}
@@ -127,8 +137,11 @@ func (a *API) dispatch(r *server.Request) {
 		if entry.current {
 			c.newerImage()
 		}
+		c.meter.resume()
 		if resp := entry.handle(c); resp != nil {
 			c.Reply(resp)
+		} else {
+			c.meter.pause()
 		}
 	}
 	if entry.inline {
@@ -156,6 +169,7 @@ func (c *Call) Reply(resp kmsg.Response) {
 		c.handedOn <- resp
 		return
 	}
+	c.throttle(resp)
 	body := resp.AppendTo(nil)
 	c.replied.Store(true)
 	c.API.traced(c.raw)

@@ -12,6 +12,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -97,6 +98,8 @@ type Deps struct {
 	Forward func(ctx context.Context, node int32, request []byte) (answer []byte, err error)
 	// Policy returns the settings on which leaders depend; nil: those of Config.
 	Policy func() controller.Policy
+	// Quotas has the shares of clients; nil: everybody takes what he likes.
+	Quotas *quota.Manager
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.
 	Tracer trace.Tracer
 	// DiskUsage returns size and free bytes of the file system of data.dir.

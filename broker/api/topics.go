@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -29,6 +30,7 @@ type newTopic struct {
 	replication int16 // -1: the default
 	assignments [][]int32
 	configs     map[string]string
+	share       *quota.Mutations // of whoever asked; nil: without limit
 }
 
 // decideTopic validates a topic and places its replicas.
@@ -49,6 +51,9 @@ func (a *API) decideTopic(t *newTopic) (*command.CreateTopic, error) {
 // metrics, where '.' and '_' are the same, is refused as in Kafka.
 func (a *API) createTopic(ctx context.Context, t *newTopic, validateOnly bool) (*command.CreateTopic, error) {
 	c, err := a.decideTopic(t)
+	if err == nil && !t.share.Take(len(c.Assignments), a.now()) {
+		err = errMutations
+	}
 	if err != nil || validateOnly {
 		return c, err
 	}
@@ -57,12 +62,12 @@ func (a *API) createTopic(ctx context.Context, t *newTopic, validateOnly bool) (
 
 // autoCreate creates a topic that a client asked about, with the defaults. It is
 // no error when another request was first.
-func (a *API) autoCreate(ctx context.Context, name string) error {
+func (a *API) autoCreate(ctx context.Context, name string, share *quota.Mutations) error {
 	if it := internalNamed(name); it != nil {
 		_, err := a.internal(ctx, it)
 		return err
 	}
-	_, err := a.createTopic(ctx, &newTopic{name: name, partitions: -1, replication: -1}, false)
+	_, err := a.createTopic(ctx, &newTopic{name: name, partitions: -1, replication: -1, share: share}, false)
 	if errors.Is(err, controller.ErrTopicExists) || errors.Is(err, command.TopicExists) {
 		return nil
 	}

@@ -212,6 +212,7 @@ func (c *Conn) handle(f *frame, now time.Time) error {
 	}
 	r := newRequest(c, f)
 	r.Key, r.Version, r.CorrelationID, r.Body, r.Received = h.Key, h.Version, h.CorrelationID, body, now
+	r.Size = len(f.buf)
 	r.ClientID = c.client(h.ClientID)
 	c.readDeadline.Store(0)
 	c.server.metrics.received(h.Key, h.Version, len(f.buf))

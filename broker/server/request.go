@@ -15,6 +15,7 @@ type Request struct {
 	CorrelationID int32
 	ClientID      *string // nil: null
 	Body          []byte  // after the header; valid until Respond, or the last Release
+	Size          int     // bytes of header and body
 	Conn          *Conn
 	Received      time.Time // when the read that completed the frame returned
 
