@@ -34,6 +34,11 @@ type Conn struct {
 
 	muteUntil atomic.Int64 // ns of Options.Now
 
+	authenticated  atomic.Bool
+	authenticateBy atomic.Int64 // ns of Options.Now, while not authenticated
+	older, younger *Conn        // among those that are not authenticated; guarded by Server.mu
+	unproven       bool         // likewise: it is among them
+
 	// Owned by the reader goroutine.
 	source   source
 	clientID *string
@@ -113,6 +118,8 @@ const (
 	closedSlowPeer   = "slow_peer"
 	closedProtocol   = "protocol"
 	closedHandshake  = "handshake"
+	closedUnproven   = "authentication_timeout"
+	closedCrowded    = "unauthenticated_connections"
 	closedPanic      = "panic"
 	closedIO         = "io"
 )

@@ -35,6 +35,19 @@
 // of any version passes, since its handler has to answer that. Connections above
 // the limits are closed on arrival.
 //
+// # Strangers
+//
+// On a listener where clients have to prove who they are, a connection is a
+// stranger's until Conn.SetAuthenticated: its frames are bounded by
+// Options.MaxUnauthenticatedBytes, the whole of its proof by
+// Options.AuthenticationTimeout, and the number of strangers by
+// Limits.Unauthenticated. The stranger that takes longest makes room for one more:
+// whoever fills the broker with connections that say nothing keeps nobody out.
+//
+// A listener that takes as many connections per second as it may accepts the next
+// one later, which its clients do not notice but by the time. An address that makes
+// too many has its connections held for a while, and closed.
+//
 // # Time
 //
 // No socket has a timer. A janitor looks at all connections about once a second

@@ -9,7 +9,7 @@ const (
 
 // janitorTick is an eighth of the shortest time-out, within bounds.
 func janitorTick(o Options) time.Duration {
-	t := min(o.IdleTimeout, o.FrameTimeout, o.WriteTimeout) / 8
+	t := min(o.IdleTimeout, o.FrameTimeout, o.WriteTimeout, o.AuthenticationTimeout) / 8
 	return max(janitorTickMin, min(t, janitorTickMax))
 }
 
@@ -28,6 +28,7 @@ func (s *Server) janitor() {
 		}
 		now := s.options.Now().UnixNano()
 		s.clock.Store(now)
+		s.held.sweep(now)
 		s.sweep(now - int64(s.tick)) // deadlines may be made from a clock one tick old
 	}
 }
@@ -60,6 +61,9 @@ func (s *Server) sweep(now int64) {
 func (c *Conn) lateness(now int64) string {
 	if d := c.writeDeadline.Load(); d != 0 && d < now {
 		return closedSlowPeer
+	}
+	if !c.authenticated.Load() && c.authenticateBy.Load() < now {
+		return closedUnproven
 	}
 	if d := c.readDeadline.Load(); d == 0 || d >= now {
 		return ""

@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	accepted       *prometheus.CounterVec
 	rejected       *prometheus.CounterVec
+	paced          *prometheus.CounterVec
 	closed         *prometheus.CounterVec
 	requests       *prometheus.CounterVec
 	receivedBytes  prometheus.Counter
@@ -53,6 +54,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		accepted:       counterVec("connections_accepted_total", "Connections accepted.", "listener"),
 		rejected:       counterVec("connections_rejected_total", "Connections closed on arrival.", "listener", "reason"),
+		paced:          counterVec("connections_paced_total", "Connections that waited because their listener or the broker takes as many per second as it may.", "listener"),
 		closed:         counterVec("connections_closed_total", "Connections ended.", "reason"),
 		requests:       counterVec("requests_total", "Requests read.", "api", "version"),
 		receivedBytes:  counter("received_bytes_total", "Bytes read from clients."),
@@ -62,6 +64,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		admissionWaits: counter("admission_waits_total", "Requests that waited for the budget of request bytes."),
 	}
 	gauge("connections", "Open connections.", func() float64 { return float64(s.Connections()) })
+	gauge("unauthenticated_connections", "Open connections whose client has yet to prove who it is.", func() float64 { return float64(s.Unauthenticated()) })
 	gauge("in_flight_requests", "Requests without a written reply.", func() float64 { return float64(s.inFlight.Load()) })
 	gauge("queued_request_bytes", "Bytes of request frames in memory.", func() float64 { return float64(s.admission.used()) })
 	gauge("admission_waiting", "Connections that wait for the budget of request bytes.", func() float64 { return float64(s.admission.waiting()) })

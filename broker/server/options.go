@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,16 @@ type Options struct {
 	MaxRequestBytes     int32 // (100 MiB) socket.request.max.bytes
 	QueuedBytes         int64 // (256 MiB) of request frames in memory, all connections together
 	MaxInFlight         int   // (64) requests of one connection without a written reply
+
+	// Limits replace MaxConnections and MaxConnectionsPerIP, where given; see SetLimits.
+	Limits *Limits
+
+	// Connect, when set, counts a connection that arrived on a listener. wait is how long the listener takes no other, and this one waits; refuse is how
+	// long the connection is held before it is closed without a word.
+	Connect func(listener string, ip netip.Addr, now time.Time) (wait, refuse time.Duration)
+
+	AuthenticationTimeout   time.Duration // (30 s) for a client to prove who it is, see ListenerOptions.NeedsAuthentication
+	MaxUnauthenticatedBytes int32         // (512 KiB) of a request before that
 
 	IdleTimeout  time.Duration // (10 min) connections.max.idle.ms
 	FrameTimeout time.Duration // (30 s) grace for a frame to arrive, on top of MinFrameRate
@@ -52,6 +63,11 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.MaxRequestBytes, 100<<20)
 	setDefault(&o.QueuedBytes, 256<<20)
 	setDefault(&o.MaxInFlight, 64)
+	if o.Limits == nil {
+		o.Limits = &Limits{Connections: o.MaxConnections, PerIP: o.MaxConnectionsPerIP, Unauthenticated: defaultUnauthenticated}
+	}
+	setDefault(&o.AuthenticationTimeout, 30*time.Second)
+	setDefault(&o.MaxUnauthenticatedBytes, 512<<10)
 	setDefault(&o.IdleTimeout, 10*time.Minute)
 	setDefault(&o.FrameTimeout, 30*time.Second)
 	setDefault(&o.MinFrameRate, 16<<10)

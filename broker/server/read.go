@@ -20,17 +20,20 @@ var (
 )
 
 // serve is the reader goroutine.
-func (c *Conn) serve(upgrade func(net.Conn) (net.Conn, error)) {
+func (c *Conn) serve(o *ListenerOptions) {
 	defer c.server.goroutines.Done()
-	if upgrade != nil {
+	if o.Upgrade != nil {
 		c.awaitFrame(true)
-		conn, err := upgrade(c.conn)
+		conn, err := o.Upgrade(c.conn)
 		if err != nil {
 			c.server.connError(c, "handshake failed", err)
 			c.close(closedHandshake)
 			return
 		}
 		c.conn = conn
+		if !o.NeedsAuthentication {
+			c.SetAuthenticated()
+		}
 	}
 	c.source.init(c.conn)
 	c.leave(c.read())
@@ -89,8 +92,8 @@ func (c *Conn) read() error {
 			}
 			have = 0
 			size := int32(binary.BigEndian.Uint32(prefix[:]))
-			if size < wire.MinRequestSize || size > c.server.options.MaxRequestBytes {
-				return fmt.Errorf("%w: frame size=%d limit=%d", errProtocol, size, c.server.options.MaxRequestBytes)
+			if limit := c.maxRequestBytes(); size < wire.MinRequestSize || size > limit {
+				return fmt.Errorf("%w: frame size=%d limit=%d authenticated=%t", errProtocol, size, limit, c.Authenticated())
 			}
 			n = min(int(size), len(data))
 			if err := c.frame(int(size), data[:n], now); err != nil {
@@ -257,13 +260,14 @@ func (c *Conn) call(r *Request) (err error) {
 	return nil
 }
 
-// pause waits out a Mute.
+// pause waits out a Mute. A connection that has to wait for longer than it may be idle is closed, as in Kafka: nobody would notice that its peer has
+// gone.
 func (c *Conn) pause() error {
 	until := c.muteUntil.Load()
 	if until == 0 {
 		return nil
 	}
-	c.readDeadline.Store(0)
+	c.awaitFrame(false)
 	for {
 		left := until - c.server.options.Now().UnixNano()
 		if left <= 0 {

@@ -21,6 +21,8 @@ type Server struct {
 	tick       time.Duration
 	inFlight   atomic.Int64
 	goroutines sync.WaitGroup // readers and writers
+	limits     atomic.Pointer[Limits]
+	held       heldConns
 
 	draining    chan struct{} // closed by Shutdown
 	empty       chan struct{} // closed when draining and without connections
@@ -30,6 +32,8 @@ type Server struct {
 	mu        sync.Mutex
 	conns     map[*Conn]struct{}
 	perIP     map[netip.Addr]int
+	perName   map[string]int // connections by listener
+	unproven  unproven
 	listeners map[net.Listener]struct{}
 	nextID    uint64
 	stopping  bool
@@ -38,6 +42,10 @@ type Server struct {
 // ListenerOptions belong to one Serve.
 type ListenerOptions struct {
 	Name string // label of metrics, and Conn.Listener
+
+	// NeedsAuthentication says that clients must prove who they are before they may do anything else: until Conn.SetAuthenticated a
+	// connection has little time, small requests, and company that is counted. Where there is an Upgrade, that much holds until it is done.
+	NeedsAuthentication bool
 
 	// Upgrade, when set, turns an accepted connection into the one to speak on,
 	// such as a TLS server's after its handshake. It runs on the connection's
@@ -60,8 +68,10 @@ func New(o Options) (*Server, error) {
 		janitorDone: make(chan struct{}),
 		conns:       make(map[*Conn]struct{}),
 		perIP:       make(map[netip.Addr]int),
+		perName:     make(map[string]int),
 		listeners:   make(map[net.Listener]struct{}),
 	}
+	s.limits.Store(o.Limits)
 	s.metrics = newMetrics(o.Registerer, s)
 	s.clock.Store(o.Now().UnixNano())
 	s.tick = janitorTick(o)
@@ -98,6 +108,9 @@ func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
 		conn, err := l.Accept()
 		if err == nil {
 			backoff = acceptBackoffMin
+			if !s.paced(conn, o.Name) {
+				continue
+			}
 			s.accept(conn, o)
 			continue
 		}
@@ -129,7 +142,15 @@ func (s *Server) accept(conn net.Conn, o ListenerOptions) {
 		defer s.goroutines.Done()
 		c.write()
 	}
-	if reason := s.admit(c); reason != "" {
+	if !o.NeedsAuthentication && o.Upgrade == nil {
+		c.authenticated.Store(true)
+	}
+	reason, crowded := s.admit(c)
+	if crowded != nil {
+		s.limiter.log(s, "connection closed", "reason", closedCrowded, "conn", crowded.id, "remote", crowded.RemoteAddr().String())
+		crowded.close(closedCrowded)
+	}
+	if reason != "" {
 		s.metrics.rejected.WithLabelValues(o.Name, reason).Inc()
 		s.limiter.log(s, "connection refused", "reason", reason, "listener", o.Name, "remote", conn.RemoteAddr().String())
 		_ = conn.Close() // nothing was said on it yet
@@ -137,27 +158,39 @@ func (s *Server) accept(conn net.Conn, o ListenerOptions) {
 	}
 	s.metrics.accepted.WithLabelValues(o.Name).Inc()
 	s.setSocketOptions(conn)
-	go c.serve(o.Upgrade)
+	go c.serve(&o)
 }
 
-// admit registers a connection; the reason says why not.
-func (s *Server) admit(c *Conn) (reason string) {
+// admit registers a connection; the reason says why not. crowded is another one that has to go for it.
+func (s *Server) admit(c *Conn) (reason string, crowded *Conn) {
+	limits := s.limits.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.stopping:
-		return "shutdown"
-	case len(s.conns) >= s.options.MaxConnections:
-		return "max_connections"
-	case s.perIP[c.ip] >= s.options.MaxConnectionsPerIP:
-		return "max_connections_per_ip"
+		return "shutdown", nil
+	case len(s.conns) >= limits.Connections:
+		return "max_connections", nil
+	case s.perName[c.listener] >= limits.ofListener(c.listener):
+		return "max_connections_of_listener", nil
+	case s.perIP[c.ip] >= limits.ofIP(c.ip):
+		return "max_connections_per_ip", nil
+	}
+	if !c.authenticated.Load() {
+		c.authenticateBy.Store(s.options.Now().UnixNano() + int64(s.options.AuthenticationTimeout))
+		if s.unproven.count >= max(limits.Unauthenticated, 1) {
+			crowded = s.unproven.first
+			s.unproven.remove(crowded)
+		}
+		s.unproven.add(c)
 	}
 	s.nextID++
 	c.id = s.nextID
 	s.conns[c] = struct{}{}
 	s.perIP[c.ip]++
+	s.perName[c.listener]++
 	s.goroutines.Add(1)
-	return ""
+	return "", crowded
 }
 
 // forget is the end of a connection.
@@ -166,6 +199,8 @@ func (s *Server) forget(c *Conn, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.unproven.remove(c)
+	s.perName[c.listener]--
 	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
 		delete(s.perIP, c.ip)
 	}
@@ -258,6 +293,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, ctx.Err())
 	}
 	s.goroutines.Wait()
+	s.held.close()
 	if first {
 		close(s.janitorStop)
 	}
