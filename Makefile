@@ -14,6 +14,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 LINT_VERSION := v2.15.0
 LINT         := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 
+VULN_VERSION := v1.9.0
+VULN         := $(TOOLS)/govulncheck-$(VULN_VERSION)
+
 # How many packages are tested at once: the race detector is hungry for memory.
 TEST_PARALLEL ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n : 4 )))
 # The first package that needs MinIO builds it, which takes minutes.
@@ -69,6 +72,22 @@ $(LINT):
 	  github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) && \
 	mv golangci-lint "$$root/$@"
 
+# A verb of its own: its database is on the network, and what it says changes while the code does not.
+.PHONY: vulncheck
+vulncheck: $(VULN) ## known vulnerabilities in what the program calls; needs vuln.go.dev, or VULN_DB=URL of a copy
+	@out=$$($(VULN) $(if $(VULN_DB),-db $(VULN_DB)) ./... 2>&1) && { echo "$$out"; exit 0; }; \
+	status=$$?; echo "$$out"; \
+	if grep -qE 'fetching vulnerabilities|dial tcp|no such host|proxyconnect|Forbidden|i/o timeout' <<<"$$out"; then \
+	  echo "vulncheck: the database of vulnerabilities cannot be reached from here, so nothing is known; VULN_DB=URL names a copy of it" >&2; \
+	fi; exit $$status
+
+$(VULN):
+	@mkdir -p $(TOOLS)
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && root=$$PWD && cd "$$stage" && \
+	CGO_ENABLED=0 GOWORK=off GOFLAGS= GOBIN="$$stage" $(GO) install -trimpath -ldflags='-s -w' \
+	  golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) && \
+	mv govulncheck "$$root/$@"
+
 .PHONY: tidy
 tidy: ## go.mod, go.sum and the formatting in order
 	$(GO) mod tidy
@@ -92,6 +111,10 @@ fuzz: ## every fuzz target for FUZZ_TIME (20s)
 	  echo "$$(dirname "$$file") $${func#func }"; \
 	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")" </dev/null; \
 	done
+
+.PHONY: fuzz-campaign
+fuzz-campaign: ## every fuzz target for two minutes, and what ran for how long; CAMPAIGN='-time 10m -only "hostile FuzzRequest"'
+	$(GO) run ./loadtest/fuzz $(CAMPAIGN)
 
 .PHONY: verify
 verify: ## judge a cluster from outside: VERIFY='run -brokers HOST:PORT -dir DIR -duration 1m'; see bin/verify run -help

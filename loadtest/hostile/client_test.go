@@ -71,8 +71,15 @@ func closedByPeer(err error) bool {
 // errClosed means that the broker closed the connection instead of a reply.
 var errClosed = errors.New("closed by the broker")
 
+// errSilent means that there was neither a reply nor the end of the connection in time.
+var errSilent = errors.New("neither a reply nor the end")
+
 // receive reads the body of the reply to the last request.
 func (c *conn) receive(key, version int16) ([]byte, error) {
+	return c.receiveWithin(patience, key, version)
+}
+
+func (c *conn) receiveWithin(patience time.Duration, key, version int16) ([]byte, error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
@@ -82,7 +89,7 @@ func (c *conn) receive(key, version int16) ([]byte, error) {
 			return nil, errClosed
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, fmt.Errorf("neither a reply nor the end in %v", patience)
+			return nil, fmt.Errorf("%w in %v", errSilent, patience)
 		}
 		return nil, err
 	}
