@@ -14,6 +14,8 @@
 //	---------------------------------  --------------------------------  ------------------------------
 //	Create, Grow, Delete, settings     the broker that was asked         a client asks
 //	Reassign, Policy.Elect             the broker that was asked         a client asks
+//	CreateACLs, AlterScram and others  the broker that was asked         a client asks
+//	ExpiredTokens                      the leader of the metadata        from time to time
 //	Register                           the broker itself                 it starts
 //	Policy.AlterISR                    the leader of the partition       a replica falls behind, or is back
 //	Sessions                           the leader of the metadata        heartbeats, lost connections, time

@@ -289,6 +289,35 @@ func TestChunks(t *testing.T) {
 	for _, c := range ChunkCollect(make([]ID, 100_000)) {
 		commands = append(commands, c)
 	}
+	long := strings.Repeat("x", MaxPrincipal)
+	scram, quotas, acls := new(ChangeScram), new(ChangeQuotas), new(ChangeACLs)
+	for range 10_000 {
+		scram.Set = append(scram.Set, Scram{User: long, Mechanism: 2, Salt: make([]byte, MaxScramSalt), StoredKey: make([]byte, 64), ServerKey: make([]byte, 64), Iterations: math.MaxInt32})
+		scram.Remove = append(scram.Remove, ScramName{long, 2})
+		quotas.Changes = append(quotas.Changes, QuotaChange{Entity: QuotaEntity{{Type: QuotaClientID, Name: long}, {Type: QuotaUser, Name: long}}, Key: long[:MaxQuotaKey], Value: 1})
+		acls.Add = append(acls.Add, ACL{Resource: long, Principal: long, Host: long[:maxHost]})
+	}
+	acls.Remove = acls.Add
+	small := &ChangeACLs{Add: acls.Add[:1], Remove: acls.Add[:1]}
+	if c := ChunkACLs(small); len(c) != 1 || c[0] != small {
+		t.Fatal("a change that fits is cut")
+	}
+	sets, removes := 0, 0
+	for _, c := range ChunkScram(scram) {
+		sets, removes = sets+len(c.Set), removes+len(c.Remove)
+		commands = append(commands, c)
+	}
+	for _, c := range ChunkQuotas(quotas) {
+		sets += len(c.Changes)
+		commands = append(commands, c)
+	}
+	for _, c := range ChunkACLs(acls) {
+		sets, removes = sets+len(c.Add), removes+len(c.Remove)
+		commands = append(commands, c)
+	}
+	if sets != 30_000 || removes != 20_000 {
+		t.Fatal(sets, removes)
+	}
 	for _, c := range commands {
 		b, err := Append(nil, c)
 		if err != nil {

@@ -145,6 +145,21 @@ func (c *QuotaChange) Valid() bool {
 // remove what is not there is no error.
 type ChangeQuotas struct{ Changes []QuotaChange }
 
+// ChunkQuotas cuts a ChangeQuotas that may be larger than one command.
+func ChunkQuotas(c *ChangeQuotas) []*ChangeQuotas {
+	var out []*ChangeQuotas
+	for _, p := range chunk(c.Changes, maxList, 0, func(x *QuotaChange) int {
+		n := 16 + len(x.Key)
+		for i := range x.Entity {
+			n += 8 + len(x.Entity[i].Type) + len(x.Entity[i].Name)
+		}
+		return n
+	}) {
+		out = append(out, &ChangeQuotas{Changes: p})
+	}
+	return out
+}
+
 // Type implements Command.
 func (*ChangeQuotas) Type() Type { return TypeChangeQuotas }
 

@@ -80,6 +80,22 @@ type ChangeScram struct {
 	Remove []ScramName
 }
 
+// ChunkScram cuts a ChangeScram that may be larger than one command.
+func ChunkScram(c *ChangeScram) []*ChangeScram {
+	var out []*ChangeScram
+	if len(c.Set) > 0 {
+		for _, p := range chunk(c.Set, MaxScram, 0, func(s *Scram) int { return 16 + len(s.User) + len(s.Salt) + 2*maxScramKey }) {
+			out = append(out, &ChangeScram{Set: p})
+		}
+	}
+	if len(c.Remove) > 0 {
+		for _, p := range chunk(c.Remove, MaxScram, 0, func(n *ScramName) int { return 8 + len(n.User) }) {
+			out = append(out, &ChangeScram{Remove: p})
+		}
+	}
+	return out
+}
+
 // Type implements Command.
 func (*ChangeScram) Type() Type { return TypeChangeScram }
 
