@@ -113,7 +113,7 @@ func (a *API) dispatch(r *server.Request) {
 		a.refuse(r, err.Error())
 		return
 	}
-	weight := entry.weight(shape)
+	weight := a.weightOf(entry, shape)
 	if err := a.decoding.Acquire(a.ctx, weight); err != nil {
 		r.Respond(server.Response{None: true, Close: true}) // shutting down
 		return

@@ -1,6 +1,10 @@
 package api
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/metadata"
+)
 
 // API keys, by Kafka's names.
 const (
@@ -37,6 +41,10 @@ const (
 	keyAlterPartitionReassignments = 45
 	keyListPartitionReassignments  = 46
 	keyOffsetDelete                = 47
+	keyDescribeClientQuotas        = 48
+	keyAlterClientQuotas           = 49
+	keyDescribeUserScram           = 50
+	keyAlterUserScram              = 51
 	keyDescribeQuorum              = 55
 	keyUpdateFeatures              = 57
 	keyDescribeCluster             = 60
@@ -82,6 +90,9 @@ type entry struct {
 	// answer is how many bytes, decoded and encoded, an element of the request may
 	// add to the response, where that is far more than the element itself has.
 	answer int64
+	// whole is how many bytes the answer may take where a small request can ask for all
+	// that there is; nil: no more than the request says.
+	whole func(m *metadata.Image) int64
 	// advertisedMin is what ApiVersions says instead of min, where that differs.
 	advertisedMin *int16
 }
@@ -130,6 +141,10 @@ func init() {
 		{key: keyAlterPartitionReassignments, min: 0, max: 1, handle: alterPartitionReassignments, current: true, answer: 1 << 10},
 		{key: keyListPartitionReassignments, min: 0, max: 0, handle: listPartitionReassignments},
 		{key: keyOffsetDelete, min: 0, max: 0, handle: toGroups, inline: true},
+		{key: keyDescribeClientQuotas, min: 0, max: 1, handle: describeClientQuotas, whole: allQuotas},
+		{key: keyAlterClientQuotas, min: 0, max: 1, handle: alterClientQuotas, current: true},
+		{key: keyDescribeUserScram, min: 0, max: 0, handle: describeUserScramCredentials, whole: allScram},
+		{key: keyAlterUserScram, min: 0, max: 0, handle: alterUserScramCredentials, current: true, answer: 1 << 10},
 		{key: keyDescribeQuorum, min: 0, max: 2, handle: atLeader(describeQuorum, refuseQuorum), peers: true},
 		{key: keyUpdateFeatures, min: 0, max: 2, handle: updateFeatures, current: true},
 		{key: keyDescribeCluster, min: 0, max: 2, handle: describeCluster, inline: true},

@@ -7,6 +7,15 @@ func (e *entry) weight(s wire.Shape) int64 {
 	return min(s.Memory*decodeFactor+int64(s.Elements)*e.answer, decodeBudget)
 }
 
+// weightOf is weight, and what an answer may take that does not follow from the request.
+func (a *API) weightOf(e *entry, s wire.Shape) int64 {
+	w := e.weight(s)
+	if e.whole != nil {
+		w = min(w+e.whole(a.Metadata.Image()), decodeBudget)
+	}
+	return w
+}
+
 // Admitted returns the bytes with which the body of a request is admitted before it is
 // decoded, so that a test can hold what it costs against that; ok is false for what is
 // refused, and for Produce and Fetch, which are parsed where they lie.

@@ -53,6 +53,7 @@ func i8(name string) field      { return fixedField(name, 1) }
 func i16(name string) field     { return fixedField(name, 2) }
 func i32(name string) field     { return fixedField(name, 4) }
 func i64(name string) field     { return fixedField(name, 8) }
+func f64(name string) field     { return fixedField(name, 8) }
 func guid(name string) field    { return fixedField(name, 16) }
 func chars(name string) field   { return newField(name, kindString) }
 func octets(name string) field  { return newField(name, kindBytes) }

@@ -49,6 +49,8 @@ func fill(r *rand.Rand, v reflect.Value, elements int) {
 		v.SetBool(r.IntN(2) == 0)
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		v.SetInt(int64(r.Uint64()) >> r.IntN(64))
+	case reflect.Float64:
+		v.SetFloat(r.NormFloat64())
 	case reflect.Uint16:
 		v.SetUint(uint64(r.IntN(1 << 16)))
 	case reflect.String:
