@@ -70,6 +70,7 @@ func (a *API) produce(r *server.Request) {
 	op.remaining.Store(int32(len(op.parts)) + 1)
 	op.holders.Store(1)
 	deadline := r.Received.Add(min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxThrottle))
+	op.authorize()
 	if req.TransactionalID != nil {
 		op.verify()
 	}

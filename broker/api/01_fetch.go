@@ -102,6 +102,7 @@ func (op *fetchOp) resolve() (code int16) {
 			op.session.usesIDs = op.r.Version >= topicIDsSince
 		}
 		op.find()
+		op.authorize()
 		return 0
 	}
 	s := sessions.get(req.SessionID)
@@ -137,6 +138,7 @@ func (op *fetchOp) resolve() (code int16) {
 		op.parts = append(op.parts, e.Value.(*sessionPartition).part())
 	}
 	op.find()
+	op.authorize()
 	return 0
 }
 

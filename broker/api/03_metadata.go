@@ -109,6 +109,10 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 		}
 		return rt
 	}
+	if !c.mayCreateTopic(name) {
+		rt.ErrorCode = deniedTopic
+		return rt
+	}
 	if err := a.autoCreate(c.Context, name, c.mutations(neverStrict)); err != nil {
 		rt.ErrorCode = errorCode(err)
 		return rt

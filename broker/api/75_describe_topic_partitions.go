@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker/security/acl"
 	"github.com/tidelinehq/tideline/metadata"
 )
 
@@ -26,7 +27,8 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 	for _, t := range req.Topics {
 		names = append(names, t.Topic)
 	}
-	if len(req.Topics) == 0 {
+	all := len(req.Topics) == 0
+	if all {
 		for t := range image.TopicsFrom(from) {
 			names = append(names, t.Name)
 		}
@@ -38,7 +40,7 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 		room = min(room, req.ResponsePartitionLimit)
 	}
 	for _, name := range names {
-		if name < from {
+		if name < from || all && !c.sees(acl.Describe, acl.Topic, name) {
 			continue
 		}
 		first := int32(0)

@@ -153,7 +153,7 @@ func (op *shareOp) acknowledge(req *kmsg.ShareFetchRequest) {
 				batches[k] = share.AckBatch{Range: share.Range{First: b.FirstOffset, Last: b.LastOffset}, Types: ackTypes(b.AcknowledgeTypes)}
 			}
 			op.left.add()
-			op.api.acknowledgeShare(op.shareMember, a.id, batches, req.IsRenewAck, func(err error) {
+			op.c.acknowledgeShare(op.shareMember, a.id, batches, req.IsRenewAck, func(err error) {
 				a.err = err
 				op.left.done()
 			})

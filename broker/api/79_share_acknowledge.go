@@ -65,7 +65,7 @@ func (c *Call) acknowledgeAll(m shareMember, req *kmsg.ShareAcknowledgeRequest, 
 				batches[k] = share.AckBatch{Range: share.Range{First: b.FirstOffset, Last: b.LastOffset}, Types: ackTypes(b.AcknowledgeTypes)}
 			}
 			left.add()
-			c.API.acknowledgeShare(m, wal.ID{Topic: t.TopicID, Partition: p.Partition}, batches, req.IsRenewAck, func(err error) {
+			c.acknowledgeShare(m, wal.ID{Topic: t.TopicID, Partition: p.Partition}, batches, req.IsRenewAck, func(err error) {
 				rp.ErrorCode, rp.ErrorMessage = errorCode(err), message(err)
 				left.done()
 			})

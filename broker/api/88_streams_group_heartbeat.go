@@ -25,7 +25,7 @@ func streamsGroupHeartbeat(c *Call) kmsg.Response {
 	}
 	caller := group.Caller{ClientID: c.ClientID, ClientHost: "/" + c.Host}
 	c.API.Groups.StreamsHeartbeat(caller, req, func(resp *kmsg.StreamsGroupHeartbeatResponse, create []streams.InternalTopic) {
-		if len(create) > 0 {
+		if create = c.creatable(resp, create); len(create) > 0 {
 			failures := c.API.streamsTopics.create(c.API, create)
 			noteFailures(resp, failures)
 		}

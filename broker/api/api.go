@@ -36,6 +36,10 @@ type Call struct {
 	meter meter
 	// share is the quota of partitions that the request creates or deletes; see mutations.
 	share *quota.Mutations
+	// judged says that mayDo is known; see access. amendments complete the answer, in order.
+	judged     bool
+	mayDo      *access
+	amendments []func(kmsg.Response)
 
 	// handedOn takes the answer to a request that a broker sent; nil: it came from a client.
 	handedOn chan kmsg.Response
@@ -138,6 +142,10 @@ func (a *API) dispatch(r *server.Request) {
 			c.newerImage()
 		}
 		c.meter.resume()
+		if resp := c.guard(); resp != nil {
+			c.Reply(resp)
+			return
+		}
 		if resp := entry.handle(c); resp != nil {
 			c.Reply(resp)
 		} else {
@@ -165,6 +173,9 @@ func (a *API) dispatch(r *server.Request) {
 // Reply sends the response of a call, once.
 func (c *Call) Reply(resp kmsg.Response) {
 	resp.SetVersion(c.Version)
+	for _, amend := range c.amendments {
+		amend(resp)
+	}
 	if c.handedOn != nil {
 		c.handedOn <- resp
 		return

@@ -13,6 +13,8 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/quota"
+	"github.com/tidelinehq/tideline/broker/security/acl"
+	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -100,6 +102,11 @@ type Deps struct {
 	Policy func() controller.Policy
 	// Quotas has the shares of clients; nil: everybody takes what he likes.
 	Quotas *quota.Manager
+	// Authorizer says what clients may do; nil: everything. It returns the same one as long as
+	// the bindings are the same.
+	Authorizer func() *acl.Authorizer
+	// Audit writes down who was kept from what and who changed what; nil: nobody does.
+	Audit *audit.Log
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.
 	Tracer trace.Tracer
 	// DiskUsage returns size and free bytes of the file system of data.dir.

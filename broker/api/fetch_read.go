@@ -23,6 +23,7 @@ type fetchPart struct {
 	epoch   int32 // current leader epoch as the client knows it
 	fetched int32 // epoch of the record before offset as the client knows it
 
+	denied  bool // the client may not read the topic
 	p       *partition.Partition
 	seen    int64 // high watermark at the last look, or last stable offset: what the client waits for
 	cold    bool
@@ -63,7 +64,7 @@ func (op *fetchOp) readLocals(budget int) (bytes, cold int, ready bool) {
 
 // isCold reports whether a part begins below what the disk has.
 func (part *fetchPart) isCold() bool {
-	return part.p != nil && part.offset < part.p.LocalStart() && part.offset >= part.p.LogStart()
+	return part.p != nil && !part.denied && part.offset < part.p.LocalStart() && part.offset >= part.p.LogStart()
 }
 
 // readLocal reads one part from memory or disk. It reports whether the part has
@@ -74,6 +75,10 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		PreferredReadReplica: -1, NullAborted: op.isolation == partition.ReadUncommitted,
 	}
 	part.bytes, part.records, part.aborted, part.chunk, part.cold = 0, nil, nil, nil, false
+	if part.denied {
+		part.fail(deniedTopic)
+		return true
+	}
 	if part.p == nil {
 		part.resp.ErrorCode = op.api.missingFetch(part, op.r.Version)
 		return true

@@ -45,7 +45,12 @@ func (a *API) led(id wal.ID) (*partition.Partition, error) {
 
 // acknowledgeShare takes what a member says of records of one partition; done is called
 // once, by any goroutine.
-func (a *API) acknowledgeShare(m shareMember, id wal.ID, batches []share.AckBatch, renew bool, done func(error)) {
+func (c *Call) acknowledgeShare(m shareMember, id wal.ID, batches []share.AckBatch, renew bool, done func(error)) {
+	a := c.API
+	if err := c.mayShare(id); err != nil {
+		done(err)
+		return
+	}
 	if _, err := a.led(id); err != nil {
 		done(err)
 		return

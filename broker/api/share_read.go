@@ -42,6 +42,10 @@ func (op *shareOp) begin() (began int, failed bool) {
 	for i := range op.parts {
 		part := &op.parts[i]
 		*part = sharePart{id: part.id}
+		if part.err = op.c.mayShare(part.id); part.err != nil {
+			failed = true
+			continue
+		}
 		if part.p, part.err = op.api.led(part.id); part.err != nil {
 			failed = true
 			continue

@@ -66,7 +66,7 @@ func (op *produceOp) verify() {
 		topic := &op.req.Topics[t]
 		for j := range topic.Partitions {
 			x := unverified{i, op.target(topic, &topic.Partitions[j]), topic.Partitions[j].Records}
-			if op.begins(&v, x) {
+			if op.parts[i].ErrorCode == 0 && op.begins(&v, x) {
 				asked = append(asked, x)
 			}
 			i++

@@ -15,6 +15,8 @@ type Conn struct {
 	// State is the handler's own; only Handle may touch it, or whoever Handle
 	// lets do so.
 	State any
+	// Memo is the handler's own, too; any goroutine may use it.
+	Memo atomic.Value
 
 	id        uint64
 	server    *Server

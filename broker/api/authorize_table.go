@@ -1,0 +1,103 @@
+package api
+
+// guards are the guards by API key, for keys of the table and such as others may add to
+// it. nil: a key that needs no right at all, or that is judged where it is handled.
+var guards [maxKey]guard
+
+// answersOperations are the keys whose answers say what a client may do even where
+// everything is allowed (KIP-430).
+var answersOperations [maxKey]bool
+
+// judgedElsewhere are the keys without a guard, and why.
+var judgedElsewhere = map[int16]string{
+	keyProduce:     "authorize_produce.go",
+	keyFetch:       "authorize_fetch.go",
+	keyApiVersions: "everybody may ask what can be asked",
+	17:             "SaslHandshake: who has no name yet has no rights",
+	36:             "SaslAuthenticate: likewise",
+	39:             "RenewDelegationToken: a token names who may renew it",
+	40:             "ExpireDelegationToken: likewise",
+	71:             "GetTelemetrySubscriptions: of every client",
+	72:             "PushTelemetry: likewise",
+}
+
+func init() {
+	for key, g := range map[int16]guard{
+		keyListOffsets:                 guardListOffsets,
+		keyMetadata:                    guardMetadata,
+		keyOffsetCommit:                guardOffsetCommit,
+		keyOffsetFetch:                 guardOffsetFetch,
+		keyFindCoordinator:             guardFindCoordinator,
+		keyJoinGroup:                   guardJoinGroup,
+		keyHeartbeat:                   guardHeartbeat,
+		keyLeaveGroup:                  guardLeaveGroup,
+		keySyncGroup:                   guardSyncGroup,
+		keyDescribeGroups:              guardDescribeGroups,
+		keyListGroups:                  guardListGroups,
+		keyCreateTopics:                guardCreateTopics,
+		keyDeleteTopics:                guardDeleteTopics,
+		keyDeleteRecords:               guardDeleteRecords,
+		keyInitProducerID:              guardInitProducerID,
+		keyOffsetForLeaderEpoch:        guardOffsetForLeaderEpoch,
+		keyAddPartitionsToTxn:          guardAddPartitionsToTxn,
+		keyAddOffsetsToTxn:             guardAddOffsetsToTxn,
+		keyEndTxn:                      guardEndTxn,
+		keyWriteTxnMarkers:             guardWriteTxnMarkers,
+		keyTxnOffsetCommit:             guardTxnOffsetCommit,
+		29:                             guardDescribeACLs,
+		30:                             guardCreateACLs,
+		31:                             guardDeleteACLs,
+		keyDescribeConfigs:             guardDescribeConfigs,
+		33:                             guardAlterConfigs,
+		34:                             guardAlterReplicaLogDirs,
+		keyDescribeLogDirs:             guardDescribeLogDirs,
+		keyCreatePartitions:            guardCreatePartitions,
+		38:                             guardCreateDelegationToken,
+		41:                             guardDescribeDelegationToken,
+		keyDeleteGroups:                guardDeleteGroups,
+		keyElectLeaders:                guardElectLeaders,
+		keyIncrementalAlterConfigs:     guardIncrementalAlterConfigs,
+		keyAlterPartitionReassignments: guardAlterPartitionReassignments,
+		keyListPartitionReassignments:  guardListPartitionReassignments,
+		keyOffsetDelete:                guardOffsetDelete,
+		48:                             guardDescribeClientQuotas,
+		49:                             guardAlterClientQuotas,
+		50:                             guardDescribeUserScramCredentials,
+		51:                             guardAlterUserScramCredentials,
+		keyDescribeQuorum:              guardDescribeQuorum,
+		keyUpdateFeatures:              guardUpdateFeatures,
+		keyDescribeCluster:             guardDescribeCluster,
+		keyDescribeProducers:           guardDescribeProducers,
+		keyUnregisterBroker:            guardUnregisterBroker,
+		keyDescribeTransactions:        guardDescribeTransactions,
+		keyListTransactions:            guardListTransactions,
+		keyConsumerGroupHeartbeat:      guardConsumerGroupHeartbeat,
+		keyConsumerGroupDescribe:       guardConsumerGroupDescribe,
+		74:                             guardListConfigResources,
+		keyDescribeTopicPartitions:     guardDescribeTopicPartitions,
+		keyShareGroupHeartbeat:         guardShareGroupHeartbeat,
+		keyShareGroupDescribe:          guardShareGroupDescribe,
+		keyShareFetch:                  guardShareFetch,
+		keyShareAcknowledge:            guardShareAcknowledge,
+		keyAddRaftVoter:                guardAddRaftVoter,
+		keyRemoveRaftVoter:             guardRemoveRaftVoter,
+		keyInitializeShareGroupState:   guardInitializeShareGroupState,
+		keyReadShareGroupState:         guardReadShareGroupState,
+		keyWriteShareGroupState:        guardWriteShareGroupState,
+		keyDeleteShareGroupState:       guardDeleteShareGroupState,
+		keyReadShareGroupStateSummary:  guardReadShareGroupStateSummary,
+		keyStreamsGroupHeartbeat:       guardStreamsGroupHeartbeat,
+		keyStreamsGroupDescribe:        guardStreamsGroupDescribe,
+		keyDescribeShareGroupOffsets:   guardDescribeShareGroupOffsets,
+		keyAlterShareGroupOffsets:      guardAlterShareGroupOffsets,
+		keyDeleteShareGroupOffsets:     guardDeleteShareGroupOffsets,
+	} {
+		guards[key] = g
+	}
+	for _, key := range []int16{
+		keyMetadata, keyDescribeGroups, keyDescribeCluster, keyConsumerGroupDescribe, keyDescribeTopicPartitions, keyShareGroupDescribe, keyStreamsGroupDescribe,
+	} {
+		answersOperations[key] = true
+	}
+}
+
