@@ -13,6 +13,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/replication"
+	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -81,7 +82,9 @@ func (b *Broker) assemble(context.Context) error {
 	b.connect()
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.assembleSharePartitions()
+	b.audit = audit.New(audit.Options{Logger: b.logger.With("part", "audit"), Now: b.now, Registerer: b.registry})
 	b.api = api.New(api.Deps{
+		Authorizer: b.authorizer(), Audit: b.audit,
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,

@@ -25,6 +25,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/replication"
+	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
@@ -79,6 +80,7 @@ type Broker struct {
 	sharePartitions *share.Manager
 	purgatory       *purgatory.Purgatory
 	api             *api.API
+	audit           *audit.Log
 	server          *server.Server
 	opened          atomic.Pointer[metadata.Store] // meta, for those who ask while it is being opened
 

@@ -100,4 +100,3 @@ func init() {
 		answersOperations[key] = true
 	}
 }
-

@@ -185,7 +185,9 @@ func guardDeleteTopics(c *Call) kmsg.Response {
 		answers = append(answers, deletionDenied(t.Topic, metadata.ID{}, deniedTopic))
 		return false
 	})
-	amendWith(c, answers, func(resp *kmsg.DeleteTopicsResponse, t *kmsg.DeleteTopicsResponseTopic) { resp.Topics = append(resp.Topics, *t) })
+	amendWith(c, answers, func(resp *kmsg.DeleteTopicsResponse, t *kmsg.DeleteTopicsResponseTopic) {
+		resp.Topics = append(resp.Topics, *t)
+	})
 	return nil
 }
 

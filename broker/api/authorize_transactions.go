@@ -139,7 +139,9 @@ func guardTxnOffsetCommit(c *Call) kmsg.Response {
 	if len(req.Topics) == 0 {
 		return resp
 	}
-	amendWith(c, resp.Topics, func(r *kmsg.TxnOffsetCommitResponse, t *kmsg.TxnOffsetCommitResponseTopic) { r.Topics = append(r.Topics, *t) })
+	amendWith(c, resp.Topics, func(r *kmsg.TxnOffsetCommitResponse, t *kmsg.TxnOffsetCommitResponseTopic) {
+		r.Topics = append(r.Topics, *t)
+	})
 	return nil
 }
 

@@ -135,6 +135,10 @@ type Config struct {
 	ReplicaSelector          string        `key:"replica.selector.class"` // empty: leaders only
 	AutoBalance              bool          `key:"auto.balance.enable"`
 
+	AuthorizerClass   string `key:"authorizer.class.name"` // empty: everybody may do everything
+	SuperUsers        string `key:"super.users"`
+	AllowIfNoACLFound bool   `key:"allow.everyone.if.no.acl.found"`
+
 	LoggingLevel  string `key:"logging.level"`
 	LoggingFormat string `key:"logging.format"`
 

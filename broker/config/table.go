@@ -38,6 +38,7 @@ var groups = []struct {
 	{"Share groups", shareGroupSettings},
 	{"Producers and transactions", transactionSettings},
 	{"Replication", replicationSettings},
+	{"Authorization", authorizerSettings},
 	{"Logging", loggingSettings},
 }
 

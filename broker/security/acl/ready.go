@@ -30,7 +30,7 @@ const (
 // allowed are operations on resources: on those with the prefix, on all of them, or on
 // the cluster.
 type allowed struct {
-	kind     ResourceType
+	kind       ResourceType
 	prefixed   bool
 	operations []Operation
 }
