@@ -83,8 +83,10 @@ func (b *Broker) assemble(context.Context) error {
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.assembleSharePartitions()
 	b.audit = audit.New(audit.Options{Logger: b.logger.With("part", "audit"), Now: b.now, Registerer: b.registry})
+	b.quotas = newQuotas(b.cfg, b.registry)
+	b.quotaLimits.quotas = b.quotas
 	b.api = api.New(api.Deps{
-		Authorizer: b.authorizer(), Audit: b.audit,
+		Authorizer: b.authorizer(), Audit: b.audit, Quotas: b.quotas,
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
@@ -93,10 +95,14 @@ func (b *Broker) assemble(context.Context) error {
 	b.shareClient.Connect(b.api)
 	b.takeForwarded()
 	b.server, err = server.New(server.Options{
-		Handler: b.api, MaxConnections: int(b.cfg.MaxConnections), MaxConnectionsPerIP: int(b.cfg.MaxConnectionsPerIP),
+		Handler: b.api, Limits: new(connectionLimits(b.cfg)), Connect: b.quotas.Connect,
+		AuthenticationTimeout: b.cfg.AuthenticationTimeout, MaxUnauthenticatedBytes: b.cfg.SASLMaxReceiveBytes,
 		MaxRequestBytes: b.cfg.SocketRequestMaxBytes, QueuedBytes: b.cfg.QueuedMaxRequestBytes, IdleTimeout: b.cfg.ConnectionsMaxIdle,
 		Logger: b.logger.With("part", "server"), Registerer: b.registry,
 	})
+	if err == nil {
+		b.limit(b.cfg)
+	}
 	return err
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/membership"
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
+	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/server"
@@ -79,6 +80,8 @@ type Broker struct {
 	shareClient     *sharestate.Client
 	sharePartitions *share.Manager
 	purgatory       *purgatory.Purgatory
+	quotas          *quota.Manager
+	quotaLimits     quotaLimits
 	api             *api.API
 	audit           *audit.Log
 	server          *server.Server

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"context"
+
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/internal/peer"
+	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
 // StallReplication makes the broker take the streams of leaders and read nothing from them.
@@ -25,4 +28,10 @@ func (b *Broker) MarkersWritten(f func(topic string, index int32, producerID int
 		f(topic, index, producerID, epoch, commit)
 		done(nil)
 	}
+}
+
+// ChangeQuotas changes quotas, and returns when the broker goes by them.
+func (b *Broker) ChangeQuotas(ctx context.Context, changes ...command.QuotaChange) error {
+	_, err := b.meta.Propose(ctx, &command.ChangeQuotas{Changes: changes})
+	return err
 }

@@ -122,8 +122,11 @@ func (b *Broker) follow(ctx context.Context, w *metadata.Watcher) error {
 			b.logger.Error("dynamic settings do not go together; the ones before stay", "error", err)
 		} else if err := b.replicas.reconfigure(image, effective); err != nil {
 			return err
+		} else {
+			b.limit(effective)
 		}
 	}
+	b.quotaLimits.follow(image)
 	if err := b.replicas.apply(image, delta); err != nil {
 		return err
 	}

@@ -37,6 +37,16 @@ type Config struct {
 	FetchMaxBytes         int32         `key:"fetch.max.bytes"`
 	FetchSessionSlots     int32         `key:"max.incremental.fetch.session.cache.slots"`
 
+	QuotaWindowNum               int32         `key:"quota.window.num"`
+	QuotaWindowSize              time.Duration `key:"quota.window.size.seconds"`
+	ControllerQuotaWindowNum     int32         `key:"controller.quota.window.num"`
+	ControllerQuotaWindowSize    time.Duration `key:"controller.quota.window.size.seconds"`
+	MaxConnectionsPerIPOverrides string        `key:"max.connections.per.ip.overrides"`
+	MaxConnectionCreationRate    int32         `key:"max.connection.creation.rate"`
+	MaxUnauthenticated           int32         `key:"max.unauthenticated.connections"`
+	AuthenticationTimeout        time.Duration `key:"connections.authentication.timeout.ms"`
+	SASLMaxReceiveBytes          int32         `key:"sasl.server.max.receive.size"`
+
 	WALSync      string `key:"wal.sync"` // "always" or "os"
 	WALMaxBytes  int64  `key:"wal.max.bytes"`
 	WALFileBytes int64  `key:"wal.file.bytes"`

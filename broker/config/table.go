@@ -27,6 +27,7 @@ var groups = []struct {
 }{
 	{"The node", nodeSettings},
 	{"Listeners and connections", listenerSettings},
+	{"Quotas and bounds on clients", quotaSettings},
 	{"The WAL", walSettings},
 	{"Tiering and caches", tierSettings},
 	{"Topics", topicSettings},
