@@ -85,8 +85,13 @@ func (b *Broker) assemble(context.Context) error {
 	b.audit = audit.New(audit.Options{Logger: b.logger.With("part", "audit"), Now: b.now, Registerer: b.registry})
 	b.quotas = newQuotas(b.cfg, b.registry)
 	b.quotaLimits.quotas = b.quotas
+	clientMetrics, err := b.assembleClientMetrics()
+	if err != nil {
+		return err
+	}
 	b.api = api.New(api.Deps{
-		Authorizer: b.authorizer(), Audit: b.audit, Quotas: b.quotas,
+		ClientMetrics: clientMetrics,
+		Authorizer:    b.authorizer(), Audit: b.audit, Quotas: b.quotas,
 		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,

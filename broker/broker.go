@@ -30,6 +30,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
+	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/vfs"
 	"github.com/tidelinehq/tideline/metadata"
@@ -46,6 +47,7 @@ type Broker struct {
 
 	tracer      trace.Tracer // nil: off
 	stopTracing func(context.Context) error
+	exporter    *clientmetrics.Exporter // of what clients push; nil: off
 
 	cfg      *config.Config
 	logger   *slog.Logger
@@ -311,6 +313,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 	if b.peers != nil {
 		errs = append(errs, b.peers.Close())
 	}
+	b.stopExporter(ctx)
 	if b.stopTracing != nil {
 		if err := b.stopTracing(ctx); err != nil {
 			b.logger.Warn("the last spans were not exported", "error", err)

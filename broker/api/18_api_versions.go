@@ -19,8 +19,9 @@ func apiVersions(c *Call) kmsg.Response {
 		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
-	fillApiVersions(resp)
+	c.API.fillApiVersions(resp)
 	if c.Version >= 3 {
+		c.knowSoftware(req)
 		c.API.fillFeatures(resp, c.Version)
 	}
 	return resp
@@ -52,9 +53,12 @@ func (a *API) fillFeatures(resp *kmsg.ApiVersionsResponse, version int16) {
 // levelOf is a feature level as the protocol has it.
 func levelOf(level int32) int16 { return int16(min(max(level, 0), math.MaxInt16)) }
 
-func fillApiVersions(resp *kmsg.ApiVersionsResponse) {
+func (a *API) fillApiVersions(resp *kmsg.ApiVersionsResponse) {
 	for i := range table {
 		e := &table[i]
+		if isTelemetry(e.key) && !a.ClientMetrics.Exports() {
+			continue // served, but clients need not push for nobody; as Kafka
+		}
 		k := kmsg.NewApiVersionsResponseApiKey()
 		k.ApiKey, k.MinVersion, k.MaxVersion = e.key, e.min, e.max
 		if e.advertisedMin != nil {
@@ -89,6 +93,6 @@ func (a *API) respondUnsupportedApiVersions(r *server.Request) {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.SetVersion(0)
 	resp.ErrorCode = kerr.UnsupportedVersion.Code
-	fillApiVersions(resp)
+	a.fillApiVersions(resp)
 	r.Respond(server.Response{Buffers: net.Buffers{resp.AppendTo(nil)}})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/security/acl"
 	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/share"
+	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -84,6 +85,8 @@ type Deps struct {
 	Purgatory  *purgatory.Purgatory
 	// TxnCoordinator coordinates transactions.
 	TxnCoordinator TxnCoordinator
+	// ClientMetrics takes what clients push; nil: one that exports nothing.
+	ClientMetrics *clientmetrics.Manager
 	// Quorum is the group that keeps the metadata; nil when it can not be asked.
 	Quorum Quorum
 	// Transactions leads to the coordinators of transactions; nil: over the brokers of the cluster, if
@@ -134,6 +137,9 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 	}
 	if a.TxnCoordinator != nil && a.Transactions == nil {
 		a.Transactions = Coordinators{a}
+	}
+	if a.ClientMetrics == nil {
+		a.ClientMetrics = clientmetrics.NewManager(clientmetrics.Options{MaxBytes: int(d.Config.TelemetryMaxBytes), NodeID: d.Config.NodeID})
 	}
 	if d.Shares != nil {
 		a.shareSessions.left = d.Shares.Left

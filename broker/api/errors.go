@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/share"
+	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -39,6 +40,15 @@ var codes = []struct {
 	{partition.ErrNotRecalled, kerr.NotEnoughReplicas},
 	// Kafka has no such bound. Every client sends the batch again, as for a full log.
 	{partition.ErrTooManyTransactions, kerr.NotEnoughReplicas},
+	{clientmetrics.ErrInvalidID, kerr.InvalidRequest},
+	{clientmetrics.ErrTooOften, kerr.ThrottlingQuotaExceeded},
+	{clientmetrics.ErrTerminated, kerr.InvalidRequest},
+	{clientmetrics.ErrUnknownSubscription, kerr.UnknownSubscriptionID},
+	{clientmetrics.ErrCodec, kerr.UnsupportedCompressionType},
+	{clientmetrics.ErrTooLarge, kerr.TelemetryTooLarge},
+	{clientmetrics.ErrMalformed, kerr.InvalidRecord},
+	{clientmetrics.ErrSetting, kerr.InvalidRequest},
+	{clientmetrics.ErrValue, kerr.InvalidConfig},
 	{record.ErrMagic, kerr.UnsupportedForMessageFormat},
 	{record.ErrChecksum, kerr.CorruptMessage},
 	{record.ErrCorrupt, kerr.CorruptMessage},

@@ -54,6 +54,8 @@ const (
 	keyListTransactions            = 66
 	keyConsumerGroupHeartbeat      = 68
 	keyConsumerGroupDescribe       = 69
+	keyGetTelemetrySubscriptions   = 71
+	keyPushTelemetry               = 72
 	keyDescribeTopicPartitions     = 75
 	keyShareGroupHeartbeat         = 76
 	keyShareGroupDescribe          = 77
@@ -154,6 +156,8 @@ func init() {
 		{key: keyListTransactions, min: 0, max: 2, handle: toTransactions, inline: true},
 		{key: keyConsumerGroupHeartbeat, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
+		{key: keyGetTelemetrySubscriptions, min: 0, max: 0, handle: getTelemetrySubscriptions},
+		{key: keyPushTelemetry, min: 0, max: 0, handle: pushTelemetry},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 		{key: keyShareGroupHeartbeat, min: 1, max: 1, handle: toGroups, inline: true},
 		{key: keyShareGroupDescribe, min: 1, max: 1, handle: toGroups, inline: true},

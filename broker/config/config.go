@@ -148,6 +148,7 @@ type Config struct {
 	AuthorizerClass   string `key:"authorizer.class.name"` // empty: everybody may do everything
 	SuperUsers        string `key:"super.users"`
 	AllowIfNoACLFound bool   `key:"allow.everyone.if.no.acl.found"`
+	TelemetryMaxBytes int32  `key:"telemetry.max.bytes"`
 
 	LoggingLevel  string `key:"logging.level"`
 	LoggingFormat string `key:"logging.format"`

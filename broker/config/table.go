@@ -40,6 +40,7 @@ var groups = []struct {
 	{"Producers and transactions", transactionSettings},
 	{"Replication", replicationSettings},
 	{"Authorization", authorizerSettings},
+	{"Metrics of clients", telemetrySettings},
 	{"Logging", loggingSettings},
 }
 

@@ -25,6 +25,7 @@ type Conn struct {
 	conn      net.Conn // raw, or what ListenerOptions.Upgrade made of it
 	ip        netip.Addr
 	principal atomic.Pointer[security.Principal]
+	software  atomic.Pointer[Software]
 	done      chan struct{} // closed by close
 	writer    func()        // writes as a goroutine; made once, so that starting it allocates nothing
 

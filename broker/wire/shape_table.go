@@ -179,6 +179,16 @@ var clusterSchemas = []schema{
 	{key: 64, min: 0, max: 0, fields: []field{ // UnregisterBroker
 		i32("broker_id"),
 	}},
+	{key: 71, min: 0, max: 0, fields: []field{ // GetTelemetrySubscriptions
+		guid("client_instance_id"),
+	}},
+	{key: 72, min: 0, max: 0, fields: []field{ // PushTelemetry
+		guid("client_instance_id"),
+		i32("subscription_id"),
+		boolean("terminating"),
+		i8("compression_type"),
+		octets("metrics"),
+	}},
 	{key: 75, min: 0, max: 0, fields: []field{ // DescribeTopicPartitions
 		arrayOf("topics",
 			chars("name"),
