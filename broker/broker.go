@@ -162,6 +162,7 @@ func (b *Broker) serve(context.Context) error {
 		}
 	})
 	b.background(func() { b.replicas.retainLocally(b.run) })
+	b.background(func() { b.expireTokens(b.run) })
 	for i, l := range b.kafka {
 		name := b.cfg.Listeners[i].Name
 		b.background(func() {

@@ -19,6 +19,12 @@ func (b *Broker) Voters() int {
 	return len(g.Voters)
 }
 
+// Propose proposes a command as this broker.
+func (b *Broker) Propose(ctx context.Context, c command.Command) error {
+	_, err := b.meta.Propose(ctx, c)
+	return err
+}
+
 // SetTransactions replaces the way to the coordinators of transactions.
 func (b *Broker) SetTransactions(t api.Transactions) { b.api.Transactions = t }
 

@@ -74,6 +74,7 @@ type API struct {
 	responseBytes *byteBudget
 	producerIDs   producerIDs
 	streamsTopics *streamsTopics
+	tokenIDs      tokenIDs
 	metrics       *metrics
 	refusals      logLimit
 	now           func() time.Time

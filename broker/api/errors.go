@@ -109,6 +109,7 @@ var codes = []struct {
 	{command.NoToken, kerr.DelegationTokenNotFound},
 	{command.NoRole, kerr.ResourceNotFound},
 	{command.Invalid, kerr.InvalidRequest},
+	{command.ErrTooLarge, kerr.PolicyViolation},
 	{metadata.ErrNotMember, kerr.InvalidRequest},
 	{metadata.ErrRefused, kerr.InvalidRequest},
 	{metadata.ErrNotNow, kerr.RequestTimedOut},

@@ -35,6 +35,10 @@ const (
 	keyDescribeConfigs             = 32
 	keyDescribeLogDirs             = 35
 	keyCreatePartitions            = 37
+	keyCreateDelegationToken       = 38
+	keyRenewDelegationToken        = 39
+	keyExpireDelegationToken       = 40
+	keyDescribeDelegationToken     = 41
 	keyDeleteGroups                = 42
 	keyElectLeaders                = 43
 	keyIncrementalAlterConfigs     = 44
@@ -137,6 +141,10 @@ func init() {
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
+		{key: keyCreateDelegationToken, min: 1, max: 3, handle: createDelegationToken, current: true},
+		{key: keyRenewDelegationToken, min: 1, max: 2, handle: renewDelegationToken, current: true},
+		{key: keyExpireDelegationToken, min: 1, max: 2, handle: expireDelegationToken, current: true},
+		{key: keyDescribeDelegationToken, min: 1, max: 3, handle: describeDelegationToken, whole: allTokens},
 		{key: keyDeleteGroups, min: 0, max: 2, handle: toGroups, inline: true},
 		{key: keyElectLeaders, min: 0, max: 2, handle: electLeaders, current: true, answer: 1 << 10},
 		{key: keyIncrementalAlterConfigs, min: 0, max: 1, handle: incrementalAlterConfigs, current: true},

@@ -138,6 +138,11 @@ type Config struct {
 	TransactionTopicReplicationFactor int16         `key:"transaction.state.log.replication.factor"`
 	TransactionTopicMinISR            int32         `key:"transaction.state.log.min.isr"`
 
+	DelegationTokenSecret      string        `key:"delegation.token.secret.key"`
+	DelegationTokenMaxLifetime time.Duration `key:"delegation.token.max.lifetime.ms"`
+	DelegationTokenExpiry      time.Duration `key:"delegation.token.expiry.time.ms"`
+	DelegationTokenExpiryCheck time.Duration `key:"delegation.token.expiry.check.interval.ms"`
+
 	DefaultReplicationFactor int16         `key:"default.replication.factor"`
 	ReplicaLagTimeMax        time.Duration `key:"replica.lag.time.max.ms"`
 	AutoLeaderRebalance      bool          `key:"auto.leader.rebalance.enable"`

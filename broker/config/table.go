@@ -41,6 +41,7 @@ var groups = []struct {
 	{"Replication", replicationSettings},
 	{"Authorization", authorizerSettings},
 	{"Metrics of clients", telemetrySettings},
+	{"Delegation tokens", tokenSettings},
 	{"Logging", loggingSettings},
 }
 
