@@ -25,3 +25,10 @@ func (a *API) noteDenied(r *server.Request, x *access, op acl.Operation, kind ac
 func (c *Call) auditClient() audit.Client {
 	return audit.Client{Principal: c.Principal(), Host: c.Host, Listener: c.Listener}
 }
+
+// noteChange writes down that the client of a call changed something, or failed to.
+func (c *Call) noteChange(resource string, failure error) {
+	if c.API.Audit != nil && c.raw != nil {
+		c.API.Audit.Changed(c.auditClient(), resource, wire.KeyName(c.Request.Key()), failure)
+	}
+}

@@ -32,6 +32,9 @@ const (
 	keyEndTxn                      = 26
 	keyWriteTxnMarkers             = 27
 	keyTxnOffsetCommit             = 28
+	keyDescribeACLs                = 29
+	keyCreateACLs                  = 30
+	keyDeleteACLs                  = 31
 	keyDescribeConfigs             = 32
 	keyDescribeLogDirs             = 35
 	keyCreatePartitions            = 37
@@ -138,6 +141,9 @@ func init() {
 		{key: keyEndTxn, min: 0, max: 5, handle: toTransactions, inline: true},
 		{key: keyWriteTxnMarkers, min: 1, max: 2, handle: writeTxnMarkers, peers: true, answer: 1 << 10},
 		{key: keyTxnOffsetCommit, min: 0, max: 5, handle: txnOffsetCommit},
+		{key: keyDescribeACLs, min: 1, max: 3, handle: describeACLs},
+		{key: keyCreateACLs, min: 1, max: 3, handle: createACLs, current: true, answer: 1 << 10},
+		{key: keyDeleteACLs, min: 1, max: 3, handle: deleteACLs, current: true, answer: 64 << 10},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
