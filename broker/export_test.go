@@ -41,3 +41,9 @@ func (b *Broker) ChangeQuotas(ctx context.Context, changes ...command.QuotaChang
 	_, err := b.meta.Propose(ctx, &command.ChangeQuotas{Changes: changes})
 	return err
 }
+
+// Propose has the metadata group decide a command.
+func (b *Broker) Propose(ctx context.Context, c command.Command) error {
+	_, err := b.meta.Propose(ctx, c)
+	return err
+}

@@ -10,7 +10,7 @@ import (
 // noteAccess writes down that the client of a call was allowed an operation, or denied.
 func (a *API) noteAccess(c *Call, op acl.Operation, kind acl.ResourceType, name string, allowed bool) {
 	if a.Audit.Wants(allowed) {
-		a.Audit.Judged(c.auditClient(), op.String(), kind.String()+":"+name, wire.KeyName(c.Request.Key()), allowed)
+		a.Audit.Judged(c.auditClient(), op.String(), kind.String()+":"+name, wire.KeyName(c.raw.Key), allowed)
 	}
 }
 
@@ -29,6 +29,6 @@ func (c *Call) auditClient() audit.Client {
 // noteChange writes down that the client of a call changed something, or failed to.
 func (c *Call) noteChange(resource string, failure error) {
 	if c.API.Audit != nil && c.raw != nil {
-		c.API.Audit.Changed(c.auditClient(), resource, wire.KeyName(c.Request.Key()), failure)
+		c.API.Audit.Changed(c.auditClient(), resource, wire.KeyName(c.raw.Key), failure)
 	}
 }

@@ -8,19 +8,6 @@ var guards [maxKey]guard
 // everything is allowed (KIP-430).
 var answersOperations [maxKey]bool
 
-// judgedElsewhere are the keys without a guard, and why.
-var judgedElsewhere = map[int16]string{
-	keyProduce:     "authorize_produce.go",
-	keyFetch:       "authorize_fetch.go",
-	keyApiVersions: "everybody may ask what can be asked",
-	17:             "SaslHandshake: who has no name yet has no rights",
-	36:             "SaslAuthenticate: likewise",
-	39:             "RenewDelegationToken: a token names who may renew it",
-	40:             "ExpireDelegationToken: likewise",
-	71:             "GetTelemetrySubscriptions: of every client",
-	72:             "PushTelemetry: likewise",
-}
-
 func init() {
 	for key, g := range map[int16]guard{
 		keyListOffsets:                 guardListOffsets,

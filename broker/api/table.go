@@ -141,7 +141,7 @@ func init() {
 		{key: keyEndTxn, min: 0, max: 5, handle: toTransactions, inline: true},
 		{key: keyWriteTxnMarkers, min: 1, max: 2, handle: writeTxnMarkers, peers: true, answer: 1 << 10},
 		{key: keyTxnOffsetCommit, min: 0, max: 5, handle: txnOffsetCommit},
-		{key: keyDescribeACLs, min: 1, max: 3, handle: describeACLs},
+		{key: keyDescribeACLs, min: 1, max: 3, handle: describeACLs, whole: allACLs},
 		{key: keyCreateACLs, min: 1, max: 3, handle: createACLs, current: true, answer: 1 << 10},
 		{key: keyDeleteACLs, min: 1, max: 3, handle: deleteACLs, current: true, answer: 64 << 10},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
