@@ -116,6 +116,10 @@ fuzz: ## every fuzz target for FUZZ_TIME (20s)
 fuzz-campaign: ## every fuzz target for two minutes, and what ran for how long; CAMPAIGN='-time 10m -only "hostile FuzzRequest"'
 	$(GO) run ./loadtest/fuzz $(CAMPAIGN)
 
+.PHONY: certs
+certs: ## certificates to try TLS with: an authority, a broker, two clients, in .data/certs; CERTS='-hosts a,b'
+	$(GO) run ./loadtest/certs $(CERTS)
+
 .PHONY: verify
 verify: ## judge a cluster from outside: VERIFY='run -brokers HOST:PORT -dir DIR -duration 1m'; see bin/verify run -help
 	$(GO) build -trimpath -o $(BIN)/verify ./loadtest/verify/cmd

@@ -57,6 +57,7 @@ type Broker struct {
 	now      func() time.Time // deps.Now
 
 	kafka []net.Listener
+	doors *doors
 	http  net.Listener
 	web   *http.Server
 
@@ -103,11 +104,6 @@ func New(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry)
 
 // NewWith makes a broker in the world that its dependencies are.
 func NewWith(cfg *config.Config, logger *slog.Logger, registry *prometheus.Registry, deps Deps) (*Broker, error) {
-	for _, l := range cfg.Listeners {
-		if l.Protocol != config.Plaintext {
-			return nil, fmt.Errorf("listeners: %s needs the protocol %s, and this release speaks PLAINTEXT only", l, l.Protocol)
-		}
-	}
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 	}
@@ -129,7 +125,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		b.trace, b.listen, b.openPeers, b.openState, b.openStore, b.assemble, b.register, b.serve,
+		b.trace, b.openDoors, b.listen, b.openPeers, b.openState, b.openStore, b.assemble, b.register, b.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -163,10 +159,12 @@ func (b *Broker) serve(context.Context) error {
 	})
 	b.background(func() { b.replicas.retainLocally(b.run) })
 	b.background(func() { b.expireTokens(b.run) })
+	b.seedDoors()
+	b.background(b.pollDoors)
 	for i, l := range b.kafka {
-		name := b.cfg.Listeners[i].Name
+		name, options := b.cfg.Listeners[i].Name, b.listenerOptions(b.cfg.Listeners[i])
 		b.background(func() {
-			if err := b.server.Serve(l, server.ListenerOptions{Name: name}); err != nil && !errors.Is(err, server.ErrClosed) && b.run.Err() == nil {
+			if err := b.server.Serve(l, options); err != nil && !errors.Is(err, server.ErrClosed) && b.run.Err() == nil {
 				b.fail(fmt.Errorf("listener %s: %w", name, err))
 			}
 		})

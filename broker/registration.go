@@ -124,6 +124,7 @@ func (b *Broker) follow(ctx context.Context, w *metadata.Watcher) error {
 			return err
 		} else {
 			b.limit(effective)
+			b.changeDoors(effective)
 		}
 	}
 	b.quotaLimits.follow(image)

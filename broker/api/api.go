@@ -83,6 +83,9 @@ type API struct {
 
 // Handle implements server.Handler.
 func (a *API) Handle(r *server.Request) {
+	if s, ok := r.Conn.State.(*session); ok && !a.passes(s, r) {
+		return
+	}
 	switch r.Key {
 	case keyProduce:
 		a.produce(r)

@@ -15,6 +15,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/quota"
 	"github.com/tidelinehq/tideline/broker/security/acl"
 	"github.com/tidelinehq/tideline/broker/security/audit"
+	"github.com/tidelinehq/tideline/broker/security/sasl"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
 	"github.com/tidelinehq/tideline/metadata"
@@ -97,6 +98,9 @@ type Deps struct {
 	// done was called: an error, if it is to ask again. It runs on a goroutine of the write-ahead log or of replication, and must not block. nil:
 	// nobody wants to know.
 	MarkerWritten func(topic string, index int32, producerID int64, epoch int16, commit bool, done func(err error))
+	// SASL returns how clients of a listener prove who they are; nil, or a nil result: they need
+	// not. It is asked at the beginning of each proof.
+	SASL func(listener string) *sasl.Server
 	// Forward hands a request on to the broker node, to its API.Forwarded; nil in a
 	// cluster of one. An error that wraps quorum.ErrNotLeader means that node has not
 	// seen the request, one that wraps quorum.ErrUnknown that it may have.

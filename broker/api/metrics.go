@@ -11,7 +11,8 @@ import (
 const levelRefusedBatch = slog.LevelDebug
 
 type metrics struct {
-	refused, produceErrors, throttled, coldErrors, panics prometheus.Counter
+	refused, produceErrors, throttled, coldErrors, panics, expiredSessions prometheus.Counter
+	authentications                                                        *prometheus.CounterVec
 }
 
 func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
@@ -19,11 +20,15 @@ func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "tideline", Subsystem: "api", Name: name, Help: help})
 	}
 	m := &metrics{
-		refused:       counter("refused_requests_total", "Requests that could not be answered; their connections were closed."),
-		produceErrors: counter("produce_errors_total", "Record batches that were refused."),
-		throttled:     counter("throttled_appends_total", "Appends that waited because the write-ahead log was full."),
-		panics:        counter("panics_total", "Panics in request handlers; each closed a connection."),
-		coldErrors:    counter("history_errors_total", "Fetches of a partition that the object store could not serve."),
+		refused:         counter("refused_requests_total", "Requests that could not be answered; their connections were closed."),
+		produceErrors:   counter("produce_errors_total", "Record batches that were refused."),
+		throttled:       counter("throttled_appends_total", "Appends that waited because the write-ahead log was full."),
+		panics:          counter("panics_total", "Panics in request handlers; each closed a connection."),
+		expiredSessions: counter("expired_sessions_total", "Connections closed because their clients did not prove anew in time who they are."),
+		authentications: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "tideline", Subsystem: "api", Name: "authentications_total", Help: "Attempts of clients to prove who they are.",
+		}, []string{"mechanism", "result"}),
+		coldErrors: counter("history_errors_total", "Fetches of a partition that the object store could not serve."),
 	}
 	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "tideline", Subsystem: "api", Name: "fetch_sessions", Help: "Incremental fetch sessions.",
@@ -32,7 +37,7 @@ func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
 		Namespace: "tideline", Subsystem: "api", Name: "response_budget_free_bytes", Help: "Bytes that fetch responses may still use.",
 	}, func() float64 { return float64(a.responseBytes.free.Load()) })
 	if registerer != nil {
-		registerer.MustRegister(m.refused, m.produceErrors, m.throttled, m.coldErrors, m.panics, sessions, budget)
+		registerer.MustRegister(m.refused, m.produceErrors, m.throttled, m.coldErrors, m.panics, m.expiredSessions, m.authentications, sessions, budget)
 	}
 	return m
 }

@@ -21,6 +21,7 @@ const (
 	keySyncGroup                   = 14
 	keyDescribeGroups              = 15
 	keyListGroups                  = 16
+	keySASLHandshake               = 17
 	keyApiVersions                 = 18
 	keyCreateTopics                = 19
 	keyDeleteTopics                = 20
@@ -37,6 +38,7 @@ const (
 	keyDeleteACLs                  = 31
 	keyDescribeConfigs             = 32
 	keyDescribeLogDirs             = 35
+	keySASLAuthenticate            = 36
 	keyCreatePartitions            = 37
 	keyCreateDelegationToken       = 38
 	keyRenewDelegationToken        = 39
@@ -130,6 +132,7 @@ func init() {
 		{key: keySyncGroup, min: 0, max: 5, handle: toGroups, inline: true},
 		{key: keyDescribeGroups, min: 0, max: 6, handle: toGroups, inline: true},
 		{key: keyListGroups, min: 0, max: 5, handle: toGroups, inline: true},
+		{key: keySASLHandshake, min: 1, max: 1, handle: saslHandshake, inline: true},
 		{key: keyApiVersions, min: 0, max: 4, handle: apiVersions, inline: true},
 		{key: keyCreateTopics, min: 2, max: 7, handle: createTopics, current: true, answer: 12 << 10},
 		{key: keyDeleteTopics, min: 1, max: 6, handle: deleteTopics, current: true},
@@ -146,6 +149,7 @@ func init() {
 		{key: keyDeleteACLs, min: 1, max: 3, handle: deleteACLs, current: true, answer: 64 << 10},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
 		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
+		{key: keySASLAuthenticate, min: 0, max: 2, handle: saslAuthenticate, inline: true},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
 		{key: keyCreateDelegationToken, min: 1, max: 3, handle: createDelegationToken, current: true},
 		{key: keyRenewDelegationToken, min: 1, max: 2, handle: renewDelegationToken, current: true},

@@ -46,6 +46,9 @@ type Config struct {
 	MaxUnauthenticated           int32         `key:"max.unauthenticated.connections"`
 	AuthenticationTimeout        time.Duration `key:"connections.authentication.timeout.ms"`
 	SASLMaxReceiveBytes          int32         `key:"sasl.server.max.receive.size"`
+	// What may differ between listeners: ListenerSecurity and MechanismSecurity.
+	StoreReloadInterval  time.Duration `key:"ssl.reload.interval.ms"`
+	FailedAuthentication time.Duration `key:"connection.failed.authentication.delay.ms"`
 
 	WALSync      string `key:"wal.sync"` // "always" or "os"
 	WALMaxBytes  int64  `key:"wal.max.bytes"`

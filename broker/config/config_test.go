@@ -124,7 +124,6 @@ func TestRefusals(t *testing.T) {
 		"not a boolean":     {Sources{Set: []string{"auto.create.topics.enable=yes"}}, []string{"true or false"}},
 		"credentials":       {Sources{Set: []string{"object.store=s3://b/p?secret_key=x"}}, []string{"object.store", "s3://BUCKET"}},
 		"wildcard":          {Sources{Set: []string{"listeners=PLAINTEXT://0.0.0.0:1"}}, []string{"listeners", "advertised.listeners"}},
-		"protocol":          {Sources{Set: []string{"listeners=SSL://:1"}}, []string{"listeners", "PLAINTEXT only"}},
 		"unknown name":      {Sources{Set: []string{"listeners=INSIDE://:1"}}, []string{"INSIDE", "listener.security.protocol.map"}},
 		"advertised name":   {Sources{Set: []string{"advertised.listeners=SSL://h:1"}}, []string{"advertised.listeners", "SSL://h:1"}},
 		"node id of many":   {Sources{Set: []string{"cluster.seeds=a:1"}}, []string{"node.id", "cluster.seeds"}},
@@ -186,7 +185,8 @@ func TestTableIsSound(t *testing.T) {
 		of  reflect.Type
 		tag string
 		in  map[string]*Setting
-	}{{reflect.TypeFor[Config](), "key", byBrokerKey}, {reflect.TypeFor[TopicConfig](), "topic", byTopicKey}} {
+	}{{reflect.TypeFor[Config](), "key", byBrokerKey}, {reflect.TypeFor[TopicConfig](), "topic", byTopicKey},
+		{reflect.TypeFor[ListenerSecurity](), "key", byBrokerKey}, {reflect.TypeFor[MechanismSecurity](), "key", byBrokerKey}} {
 		for i := range bound.of.NumField() {
 			key, ok := bound.of.Field(i).Tag.Lookup(bound.tag)
 			if !ok {

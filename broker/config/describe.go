@@ -17,7 +17,8 @@ type Synonym struct {
 	Source Source
 }
 
-// Entries returns the settings of this broker, in the order of the table.
+// Entries returns the settings of this broker, in the order of the table; behind them those that
+// were given for one listener.
 func (c *Config) Entries() []Entry {
 	var entries []Entry
 	for i := range settings {
@@ -28,7 +29,7 @@ func (c *Config) Entries() []Entry {
 		chain, text := c.brokerChain(s)
 		entries = append(entries, newEntry(s, s.Key, chain, text))
 	}
-	return entries
+	return append(entries, c.listenerEntries()...)
 }
 
 // TopicEntries returns the settings of a topic with these overrides, in the order

@@ -10,6 +10,15 @@
 // broker (log.retention.ms) and one for the topic (retention.ms): the broker's
 // value is then the default of every topic that does not say otherwise.
 //
+// # Listeners
+//
+// Rows that are marked so may be given for one listener, and some for one SASL mechanism of
+// it; the narrowest key that is given counts:
+//
+//	listener.name.<name>.<mechanism>.<key>   names and mechanisms in lower case
+//	listener.name.<name>.<key>
+//	<key>
+//
 // # Layers
 //
 // Load puts layers on top of one another; the higher one wins:

@@ -30,7 +30,7 @@ func (c *Config) WithDynamic(defaults, own map[string]string) (*Config, error) {
 // ValidateDynamic checks a value that a client wants to set on a running broker
 // (own) or on all of them. The error is an *Error.
 func ValidateDynamic(key, text string, own bool) error {
-	s, known := byBrokerKey[key]
+	s, known := brokerRow(key)
 	if !known {
 		return unknownBrokerKey(key, text, "")
 	}

@@ -100,12 +100,7 @@ func (c *Config) listen(refuse func(key, why string)) {
 		refuse("listeners", "at least one listener is needed")
 		return
 	}
-	for _, l := range c.Listeners {
-		if l.Protocol != Plaintext {
-			refuse("listeners", fmt.Sprintf("listener %s has protocol %s, and this release serves PLAINTEXT only", l.Name, l.Protocol))
-			return
-		}
-	}
+	c.checkListenerKeys(refuse)
 	given, err := parseAdvertised(c.AdvertisedText, protocols)
 	if err != nil {
 		refuse("advertised.listeners", err.Error())

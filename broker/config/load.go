@@ -194,6 +194,9 @@ func environValues(environ []string) (layer, error) {
 			}
 			key, known := keys[name]
 			if !known {
+				key, known = environmentListenerKey(strings.TrimPrefix(name, envPrefix))
+			}
+			if !known {
 				key = strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, envPrefix), "_", "."))
 			}
 			l.origins[key] = "environment " + name
@@ -223,7 +226,7 @@ func resolve(layers []layer, m Machine) (*Config, error) {
 		l := &layers[i]
 		for _, key := range sortedKeys(l.values) {
 			text := l.values[key]
-			s, known := byBrokerKey[key]
+			s, known := brokerRow(key)
 			if !known {
 				faults = append(faults, unknownBrokerKey(key, text, l.origin(key)))
 				continue
@@ -251,6 +254,11 @@ func resolve(layers []layer, m Machine) (*Config, error) {
 			c.values[s.Key] = v
 		} else if s.auto == nil && (s.Default != "" || s.Type == String || s.Type == List) {
 			c.values[s.Key] = value{text: s.Default, source: SourceDefault}
+		}
+	}
+	for key, v := range given {
+		if byBrokerKey[key] == nil {
+			c.values[key] = v // of one listener
 		}
 	}
 	// Machine sizes may depend on other keys, and on machine sizes above them

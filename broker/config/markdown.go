@@ -15,7 +15,8 @@ One flat namespace. Every key may come from a YAML file (` + "`node.id: 1`" + `,
 wins. Sizes (keys ending in ` + "`.bytes`" + `) may be written with KiB, MiB, GiB or TiB. An unknown key or a bad value stops the start.
 
 A key that Kafka has keeps Kafka's name and meaning. *Topic key* is the name under which a topic overrides the
-broker's value. *Update* tells how a running broker takes a new value: ` + "`read-only`" + ` at the next start,
+broker's value. What may be given *for one listener, too* is written ` + "`listener.name.<name>.<key>`" + `, with the listener's name
+in lower case, and ` + "`listener.name.<name>.<mechanism>.<key>`" + ` for one SASL mechanism of it; the narrowest counts. *Update* tells how a running broker takes a new value: ` + "`read-only`" + ` at the next start,
 ` + "`per-broker`" + ` and ` + "`cluster-wide`" + ` through AlterConfigs. Topic overrides can be changed at any time.
 Settings marked *no effect* are accepted, kept and returned, because tools of the ecosystem set them; those marked
 *not in this release* are accepted likewise, and wait for their part of the broker.
@@ -59,6 +60,12 @@ func (s *Setting) writeMarkdown(b *bufio.Writer) {
 	}
 	if s.Coarse != "" {
 		facts = append(facts, fmt.Sprintf("another spelling of `%s`, which wins", s.Coarse))
+	}
+	switch {
+	case s.PerMechanism:
+		facts = append(facts, "for one listener or one mechanism of it, too")
+	case s.PerListener:
+		facts = append(facts, "for one listener, too")
 	}
 	if s.Sensitive {
 		facts = append(facts, "never shown")

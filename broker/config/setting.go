@@ -112,6 +112,9 @@ type Setting struct {
 	auto func(m Machine, get func(key string) string) string
 	// Allowed checks values and says in words what passes.
 	Allowed Allowed
+	// PerListener rows may be given for one listener, PerMechanism ones also for one SASL
+	// mechanism of it; see parseListenerKey.
+	PerListener, PerMechanism bool
 	// Update tells when a broker's value may be changed. Topic overrides may be
 	// changed at any time.
 	Update Update
@@ -181,11 +184,8 @@ func init() {
 // must not change it.
 func Settings() []Setting { return settings }
 
-// LookupBroker returns the row with this broker key.
-func LookupBroker(key string) (*Setting, bool) {
-	s, ok := byBrokerKey[key]
-	return s, ok
-}
+// LookupBroker returns the row with this broker key, which may be that of one listener.
+func LookupBroker(key string) (*Setting, bool) { return brokerRow(key) }
 
 // LookupTopic returns the row with this topic key.
 func LookupTopic(key string) (*Setting, bool) {

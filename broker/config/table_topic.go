@@ -116,8 +116,6 @@ var foreign = map[string]string{
 	"controller.quorum.voters":            "the first controllers are cluster.seeds",
 	"controller.quorum.bootstrap.servers": "the first controllers are cluster.seeds",
 	"controller.listener.names":           "brokers talk to each other on rpc.listener",
-	"inter.broker.listener.name":          "brokers talk to each other on rpc.listener",
-	"security.inter.broker.protocol":      "brokers talk to each other on rpc.listener",
 	"zookeeper.connect":                   "there is no ZooKeeper; the first controllers are cluster.seeds",
 	"num.network.threads":                 "connections have goroutines of their own; remove it",
 	"num.io.threads":                      "connections have goroutines of their own; remove it",

@@ -35,6 +35,13 @@ func (c *Conn) serve(o *ListenerOptions) {
 			c.SetAuthenticated()
 		}
 	}
+	if o.Open != nil {
+		if err := o.Open(c); err != nil {
+			c.server.connError(c, "client not accepted", err)
+			c.close(closedHandshake)
+			return
+		}
+	}
 	c.source.init(c.conn)
 	c.leave(c.read())
 }

@@ -51,6 +51,11 @@ type ListenerOptions struct {
 	// such as a TLS server's after its handshake. It runs on the connection's
 	// reader goroutine, within Options.FrameTimeout.
 	Upgrade func(net.Conn) (net.Conn, error)
+
+	// Open, when set, is called once for each connection on its reader goroutine, behind
+	// Upgrade and before the first request: the place to set State and the principal. An
+	// error closes the connection.
+	Open func(*Conn) error
 }
 
 // New makes a server and starts its janitor; Shutdown ends it. The error says

@@ -5,7 +5,7 @@ import "slices"
 // schemas has every request that is decoded by reflection on a schema elsewhere,
 // which is all but Produce and Fetch. Names and versions are those of Kafka's
 // message definitions. None of these requests has a tagged field of its own yet.
-var schemas = slices.Concat(aclSchemas, clusterSchemas, groupSchemas, shareSchemas, transactionSchemas, userSchemas)
+var schemas = slices.Concat(aclSchemas, clusterSchemas, groupSchemas, saslSchemas, shareSchemas, transactionSchemas, userSchemas)
 
 // clusterSchemas are the requests about brokers, topics and settings.
 var clusterSchemas = []schema{

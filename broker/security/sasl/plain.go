@@ -1,0 +1,60 @@
+package sasl
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidelinehq/tideline/broker/security"
+)
+
+// Refusals of PLAIN, in Kafka's words.
+var (
+	errPlainWrong  = &Refusal{"Authentication failed: Invalid username or password"}
+	errOtherName   = &Refusal{"Authentication failed: Client requested an authorization id that is different from username"}
+	errPlainTokens = errors.New("message of PLAIN has not three parts")
+)
+
+// plainExchange has one step: [authorization id] NUL user NUL password.
+type plainExchange struct {
+	judge func(user, password string) bool
+	ended bool
+	user  string
+}
+
+func (e *plainExchange) Claimed() string { return e.user }
+
+func (e *plainExchange) Step(in []byte, _ time.Time) ([]byte, *Result, error) {
+	if e.ended {
+		return nil, nil, errEnded
+	}
+	e.ended = true
+	authorization, user, password, err := parsePlain(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.user = user
+	if !e.judge(user, password) {
+		return nil, nil, errPlainWrong
+	}
+	if authorization != "" && authorization != user {
+		return nil, nil, errOtherName
+	}
+	return nil, &Result{Principal: &security.Principal{Type: security.UserType, Name: user, Mechanism: Plain}}, nil
+}
+
+func parsePlain(in []byte) (authorization, user, password string, err error) {
+	parts := bytes.SplitN(in, []byte{0}, 4)
+	switch {
+	case len(parts) != 3:
+		return "", "", "", fmt.Errorf("%w: parts=%d", errPlainTokens, len(parts))
+	case len(parts[1]) == 0:
+		return "", "", "", errors.New("no user's name in a message of PLAIN")
+	case len(parts[1]) > maxNameBytes:
+		return "", "", "", fmt.Errorf("user's name is too long: bytes=%d", len(parts[1]))
+	case len(parts[2]) == 0:
+		return "", "", "", errors.New("no password in a message of PLAIN")
+	}
+	return string(parts[0]), string(parts[1]), string(parts[2]), nil
+}
