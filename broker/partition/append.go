@@ -216,16 +216,34 @@ func (p *Partition) validate(records []byte, s *Settings, origin Origin, now int
 	return nil
 }
 
-// maxInflation bounds what a compressed batch may inflate to, as a multiple of
-// the greatest batch that the topic allows.
-const maxInflation = 64
+// What a compressed batch may become. Who may create a topic chooses its
+// max.message.bytes, so a multiple of that alone would bound nothing.
+const (
+	// maxInflation is a multiple of the greatest batch that the topic allows.
+	maxInflation = 64
+	// maxInflated is the end of it for any topic: as many bytes as compaction can work
+	// with. One batch at a time is so great in a process.
+	maxInflated = 256 << 20
+	// maxParts bounds the records and headers of a batch. Taken apart, each is tens of
+	// bytes, where a compressed one may be a bit: no more than this can be so in less
+	// than 8 MiB of plain records.
+	maxParts = 4 << 20
+)
+
+// inflation is how many bytes the records of a batch may take.
+func inflation(maxMessageBytes int) int {
+	return min(max(maxMessageBytes, 1<<20), maxInflated/maxInflation) * maxInflation
+}
 
 // checkProduced checks a client's batch against the rules of the protocol and of
 // the topic. A max timestamp that the records contradict is corrected.
 func checkProduced(b record.Batch, s *Settings, now int64) error {
-	summary, err := b.ValidateProduced(max(s.MaxMessageBytes, 1<<20) * maxInflation)
+	summary, err := b.ValidateProduced(inflation(s.MaxMessageBytes))
 	if err != nil {
 		return refusal(b, err)
+	}
+	if parts := int(b.Count()) + summary.Headers; parts > maxParts {
+		return fmt.Errorf("%w: records and headers=%d max=%d", ErrTooLarge, parts, maxParts)
 	}
 	if s.LogAppendTime {
 		if b.LogAppendTime() {

@@ -3,7 +3,6 @@ package partition
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/wal"
@@ -151,4 +150,4 @@ func (p *Partition) firstRecord(base, limit, from int64, match func(int64) bool)
 
 // maxScanBytes bounds how much of one batch is inflated while its records are
 // searched for a timestamp.
-const maxScanBytes = math.MaxInt32
+const maxScanBytes = maxInflated

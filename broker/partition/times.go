@@ -12,13 +12,15 @@ func FirstRecord(batch record.Batch, from int64, match func(timestamp int64) boo
 	if batch.Control() {
 		return nil, nil
 	}
-	for r, err := range batch.Records(maxScanBytes) {
-		if err != nil {
-			return nil, fmt.Errorf("look up timestamp base_offset=%d: %w", batch.BaseOffset(), err)
+	var found *TimeOffset
+	err := batch.Times(maxScanBytes, func(offset, timestamp int64) bool {
+		if offset >= from && match(timestamp) {
+			found = &TimeOffset{Offset: offset, Timestamp: timestamp, Epoch: batch.LeaderEpoch()}
 		}
-		if r.Offset >= from && match(r.Timestamp) {
-			return &TimeOffset{Offset: r.Offset, Timestamp: r.Timestamp, Epoch: batch.LeaderEpoch()}, nil
-		}
+		return found == nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up timestamp base_offset=%d: %w", batch.BaseOffset(), err)
 	}
-	return nil, nil
+	return found, nil
 }

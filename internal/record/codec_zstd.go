@@ -11,7 +11,7 @@ import (
 // zstdMaxWindow is what the zstd command and Java's decoder accept by default.
 const zstdMaxWindow = 128 << 20
 
-// One encoder and one decoder serve all goroutines: each keeps as many
+// One encoder and one decoder serve all goroutines, but for great outputs: each keeps as many
 // workspaces as there are processors, and callers beyond that wait for one.
 // They run on the caller's goroutine.
 var (
@@ -27,18 +27,35 @@ var (
 		}
 		return e
 	})
-	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
-		d, err := zstd.NewReader(nil,
-			zstd.WithDecoderConcurrency(0),
-			zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdMaxWindow),
-			zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
-			panic(err) // constant options
-		}
-		return d
-	})
+	zstdDecoder = sync.OnceValue(func() *zstd.Decoder { return newZstdDecoder(0) })
 )
+
+// zstdShared is the room up to which outputs are made by the decoder that all share: each
+// workspace keeps hold of its last output.
+const zstdShared = 8 << 20
+
+// newZstdDecoder has as many workspaces; 0: one for each processor.
+func newZstdDecoder(workspaces int) *zstd.Decoder {
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(workspaces),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(zstdMaxWindow),
+		zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return d
+}
+
+// decodeZstd decodes into the room behind dst.
+func decodeZstd(dst, src []byte) ([]byte, error) {
+	if cap(dst)-len(dst) <= zstdShared {
+		return zstdDecoder().DecodeAll(src, dst)
+	}
+	d := newZstdDecoder(1)
+	defer d.Close()
+	return d.DecodeAll(src, dst)
+}
 
 // decompressZstd decodes straight into dst's spare room, which bounds the
 // output; when that was too little it is quadrupled and the decode repeated, so
@@ -50,7 +67,7 @@ func decompressZstd(dst, src []byte, maxBytes int) ([]byte, error) {
 		room = min(room, maxBytes)
 		dst = slices.Grow(dst, room)
 		room = min(cap(dst)-at, maxBytes)
-		out, err := zstdDecoder().DecodeAll(src, dst[at:at:at+room])
+		out, err := decodeZstd(dst[at:at:at+room], src)
 		if err == nil && len(out) <= room {
 			return dst[:at+len(out)], nil
 		}

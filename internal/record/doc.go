@@ -46,6 +46,7 @@
 //	ValidateRecords  one pass over the (decompressed) records; skips keys and
 //	                 values, copies nothing, allocates nothing when uncompressed
 //	Validate         all three, what a broker owes to bytes from a client
+//	Times            one pass over the (decompressed) records; skips all but times
 //
 // # Concurrency
 //

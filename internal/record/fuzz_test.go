@@ -44,6 +44,17 @@ func readAll(t *testing.T, b record.Batch) {
 		}
 		got = append(got, r)
 	}
+	at := 0
+	times := b.Times(fuzzBound, func(offset, timestamp int64) bool {
+		if at < len(got) && (got[at].Offset != offset || got[at].Timestamp != timestamp) {
+			t.Fatalf("record %d has offset=%d timestamp=%d, among the times offset=%d timestamp=%d", at, got[at].Offset, got[at].Timestamp, offset, timestamp)
+		}
+		at++
+		return true
+	})
+	if times != nil || at != len(got) {
+		t.Fatalf("%d times of %d records: %v", at, len(got), times)
+	}
 	if invalid != nil {
 		return
 	}

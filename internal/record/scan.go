@@ -112,6 +112,18 @@ func (c *cursor) headerCount(end int) int32 {
 	return n
 }
 
+// skipHeaders passes the headers of a record and returns how many there are.
+func (c *cursor) skipHeaders(end int) int {
+	count := c.headerCount(end)
+	for n := count; n > 0 && !c.bad; n-- {
+		if c.skipBytes() { // the key of a header cannot be null
+			c.bad = true
+		}
+		c.skipBytes()
+	}
+	return int(count)
+}
+
 // Summary is what a pass over the records found.
 type Summary struct {
 	MinTimestamp      int64 // ms; the least of the records' own timestamps
@@ -120,6 +132,7 @@ type Summary struct {
 	NullKeys          int32 // records without a key, which compacted topics refuse
 	FirstNullKey      int32 // offset delta of the first of them; -1: none
 	Bytes             int   // decompressed size of the records
+	Headers           int   // of all records together
 }
 
 // scan walks count records without slicing them: offset deltas must be dense
@@ -149,12 +162,7 @@ func scan(b []byte, count int32, firstTimestamp int64) (Summary, error) {
 			s.NullKeys++
 		}
 		c.skipBytes()
-		for n := c.headerCount(end); n > 0 && !c.bad; n-- {
-			if c.skipBytes() { // the key of a header cannot be null
-				c.bad = true
-			}
-			c.skipBytes()
-		}
+		s.Headers += c.skipHeaders(end)
 		if c.bad || c.pos != end {
 			return s, fmt.Errorf("%w: record body at position=%d index=%d", ErrCorrupt, c.pos, i)
 		}

@@ -1,9 +1,6 @@
 package record
 
-import (
-	"fmt"
-	"runtime"
-)
+import "fmt"
 
 // DefaultMaxBytes is the bound that Validate puts on decompressed records. A
 // batch is at most message.max.bytes when compressed, 1 MiB by default.
@@ -72,21 +69,18 @@ func (b Batch) ValidateCRC() error {
 // ValidateRecords walks the records, decompressing at most maxBytes: offset
 // deltas must be dense from 0, lengths must agree. It allocates nothing for
 // uncompressed batches; compressed ones borrow one of a fixed number of scratch
-// buffers (one per processor), so any number of callers together use bounded
-// memory.
+// buffers, so any number of callers together use bounded memory.
 func (b Batch) ValidateRecords(maxBytes int) (Summary, error) {
 	body := []byte(b[HeaderSize:])
 	if b.Codec() == None {
 		return scan(body, b.Count(), b.FirstTimestamp())
 	}
-	s := <-scratches
-	defer s.release()
-	out, err := b.Codec().Decompress(s.b[:0], body, maxBytes)
+	s, err := inflate(b.Codec(), body, maxBytes)
 	if err != nil {
 		return Summary{}, err
 	}
-	s.b = out
-	return scan(out, b.Count(), b.FirstTimestamp())
+	defer s.release()
+	return scan(s.b, b.Count(), b.FirstTimestamp())
 }
 
 // Validate is the full check of a batch without gaps: header, checksum, records.
@@ -130,27 +124,4 @@ func (b Batch) ValidateProduced(maxBytes int) (Summary, error) {
 		return Summary{}, err
 	}
 	return b.ValidateRecords(maxBytes)
-}
-
-// scratch is the room in which ValidateRecords decompresses. Decompression only
-// uses the processor, so as many as there are processors lose no throughput,
-// and a flood of bombs holds no more than that times the bound.
-type scratch struct{ b []byte }
-
-// scratchKeep is the size above which a buffer is not kept for the next batch.
-const scratchKeep = 8 << 20
-
-var scratches = func() chan *scratch {
-	c := make(chan *scratch, runtime.GOMAXPROCS(0))
-	for range cap(c) {
-		c <- new(scratch)
-	}
-	return c
-}()
-
-func (s *scratch) release() {
-	if cap(s.b) > scratchKeep {
-		s.b = nil
-	}
-	scratches <- s
 }

@@ -25,6 +25,7 @@ const (
 	posAttributes = 21
 	posLastDelta  = 23
 	posFirstTime  = 27
+	posProducer   = 43
 	posCount      = 57
 )
 
