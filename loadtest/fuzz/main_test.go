@@ -36,6 +36,18 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+func TestDeadlineOnly(t *testing.T) {
+	const end = "fuzz: elapsed: 0s, gathering baseline coverage: 4/4 completed, now fuzzing with 1 workers\n--- FAIL: FuzzA (6.31s)\n    context deadline exceeded\nFAIL\n"
+	if !deadlineOnly.MatchString(end) {
+		t.Error("the engine's own deadline is a failure")
+	}
+	for _, s := range []string{"--- FAIL: FuzzA (6.31s)\n    a_test.go:3: context deadline exceeded\nFAIL\n", "--- FAIL: FuzzA (1s)\n    panic: x\nFAIL\n", ""} {
+		if deadlineOnly.MatchString(s) {
+			t.Errorf("no failure: %q", s)
+		}
+	}
+}
+
 func TestResults(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.jsonl")
 	if r, err := readResults(path); err != nil || len(r) != 0 {
