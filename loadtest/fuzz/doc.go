@@ -1,7 +1,7 @@
 // Fuzz runs every fuzz target of the module for a while, one after the other, and writes
 // down what ran for how long: make fuzz-campaign.
 //
-//	go run ./loadtest/fuzz [-time 2m] [-only REGEXP] [-out FILE]
+//	go run ./loadtest/fuzz [-time 2m] [-only REGEXP] [-not REGEXP] [-out FILE]
 //
 // A target is a function FuzzXxx(f *testing.F) of any package. Its package is built once,
 // with the engine's instrumentation; each target is then a process of its own, with one

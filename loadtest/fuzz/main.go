@@ -22,10 +22,14 @@ func main() {
 	o := options{}
 	flag.DurationVar(&o.each, "time", 2*time.Minute, "for each target")
 	only := flag.String("only", "", "run targets whose \"PACKAGE TARGET\" this matches")
+	not := flag.String("not", "", "but not those that this matches")
 	flag.StringVar(&o.out, "out", "bin/fuzz/results.jsonl", "the file of the results")
 	flag.Parse()
 	var err error
-	if o.only, err = regexp.Compile(*only); err == nil {
+	if o.only, err = regexp.Compile(*only); err == nil && *not != "" {
+		o.not, err = regexp.Compile(*not)
+	}
+	if err == nil {
 		err = o.run()
 	}
 	if err != nil {
@@ -40,6 +44,7 @@ const workDir = "bin/fuzz"
 type options struct {
 	each time.Duration
 	only *regexp.Regexp
+	not  *regexp.Regexp // nil: none
 	out  string
 }
 
@@ -83,7 +88,7 @@ func (o *options) run() error {
 	signal.Notify(interrupted, os.Interrupt)
 	built := make(map[string]bool)
 	for _, t := range targets {
-		if ran[t] || !o.only.MatchString(t.Package+" "+t.Target) {
+		if name := t.Package + " " + t.Target; ran[t] || !o.only.MatchString(name) || o.not != nil && o.not.MatchString(name) {
 			continue
 		}
 		select {
