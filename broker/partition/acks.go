@@ -79,6 +79,7 @@ func (p *Partition) await(a *Append) {
 // AppendDone implements wal.Completion.
 func (a *Append) AppendDone(_ *wal.Append, err error) {
 	p := a.p
+	a.deflate()
 	p.acks.Lock()
 	var told *Append
 	a.logged = true

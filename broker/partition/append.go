@@ -52,6 +52,10 @@ type Append struct {
 	logged  bool  // the write-ahead log has given the memory back
 	given   error // what its owner is told as soon as the log gives the memory back
 
+	// inflated is by how many bytes the records outgrew what the client sent, when they were given
+	// another codec; until the write-ahead log has them.
+	inflated int64
+
 	// Alone says that the records need be durable on this broker only (acks 0 and 1,
 	// and what a follower takes).
 	Alone bool
@@ -77,10 +81,18 @@ func (a *Append) LogStart() int64 { return a.p.LogStart() }
 func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner) error {
 	s := p.settings.Load()
 	now := p.now().UnixMilli()
-	if err := p.validate(records, s, origin, now); err != nil {
+	records, inflated, err := p.validate(records, s, origin, now)
+	if err != nil {
 		return err
 	}
 	a.reset(p, owner)
+	a.inflated = inflated
+	laid := false
+	defer func() {
+		if !laid {
+			a.deflate() // else the write-ahead log gives it back
+		}
+	}()
 	a.AppendTime, a.Duplicate, a.bytes = -1, false, len(records)
 	if s.LogAppendTime {
 		a.AppendTime = now
@@ -97,10 +109,14 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 	}
 	if duplicate != nil {
 		a.BaseOffset, a.end, a.Duplicate, a.bytes = duplicate.baseOffset, duplicate.lastOffset+1, true, 0
+		a.deflate()
+		laid = true // its owner may have been told, and a may be another append by now
 		p.await(a)
 		return nil
 	}
-	return p.lay(a, records, now)
+	err = p.lay(a, records, now)
+	laid = err == nil
+	return err
 }
 
 // checkProducers decides about the batches as far as their producers go.
@@ -189,31 +205,48 @@ func (p *Partition) admit(a *Append) error {
 	return nil
 }
 
-// validate checks what can be checked without the lock.
-func (p *Partition) validate(records []byte, s *Settings, origin Origin, now int64) error {
+// validate checks what can be checked without the lock, and gives a client's batch the codec of the
+// topic. It returns the records to append, and by how much they were inflated.
+func (p *Partition) validate(records []byte, s *Settings, origin Origin, now int64) (kept []byte, inflated int64, err error) {
 	if len(records) == 0 {
-		return fmt.Errorf("%w: empty record set", ErrInvalidRecord)
+		return nil, 0, fmt.Errorf("%w: empty record set", ErrInvalidRecord)
 	}
-	batches := 0
-	for rest := records; len(rest) > 0; batches++ {
-		b, after, err := record.Next(rest)
+	if origin == FromClient {
+		return p.validateProduced(records, s, now)
+	}
+	for rest := records; len(rest) > 0; {
+		_, after, err := record.Next(rest)
 		if err != nil {
-			return err
-		}
-		if b.Size() > s.MaxMessageBytes && origin == FromClient {
-			return fmt.Errorf("%w: size=%d max=%d", ErrTooLarge, b.Size(), s.MaxMessageBytes)
-		}
-		if origin == FromClient {
-			if err := checkProduced(b, s, now); err != nil {
-				return err
-			}
+			return nil, 0, err
 		}
 		rest = after
 	}
-	if batches > 1 && origin == FromClient {
-		return fmt.Errorf("%w: one batch per partition expected, got=%d", ErrInvalidRecord, batches)
+	return records, 0, nil
+}
+
+// validateProduced is validate for what a client sent.
+func (p *Partition) validateProduced(records []byte, s *Settings, now int64) (kept []byte, inflated int64, err error) {
+	b, rest, err := record.Next(records)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case b.Size() > s.MaxMessageBytes:
+		return nil, 0, fmt.Errorf("%w: size=%d max=%d", ErrTooLarge, b.Size(), s.MaxMessageBytes)
+	case s.Compression == nil || s.Compression.Codec == b.Codec():
+		if err := checkProduced(b, s, now); err != nil {
+			return nil, 0, err
+		}
+		kept = records
+	default:
+		if kept, inflated, err = recompress(b, s, now); err != nil {
+			return nil, 0, err
+		}
 	}
-	return nil
+	if len(rest) > 0 {
+		deflate(inflated)
+		return nil, 0, fmt.Errorf("%w: one batch per partition expected, bytes behind it=%d", ErrInvalidRecord, len(rest))
+	}
+	return kept, inflated, nil
 }
 
 // What a compressed batch may become. Who may create a topic chooses its
@@ -242,6 +275,11 @@ func checkProduced(b record.Batch, s *Settings, now int64) error {
 	if err != nil {
 		return refusal(b, err)
 	}
+	return checkTopic(b, summary, s, now)
+}
+
+// checkTopic checks a batch without faults against the rules of the topic.
+func checkTopic(b record.Batch, summary record.Summary, s *Settings, now int64) error {
 	if parts := int(b.Count()) + summary.Headers; parts > maxParts {
 		return fmt.Errorf("%w: records and headers=%d max=%d", ErrTooLarge, parts, maxParts)
 	}

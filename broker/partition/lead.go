@@ -326,6 +326,13 @@ func (p *Partition) InSync(offset int64) (brokers []int32) {
 	return brokers
 }
 
+// InISR reports whether a follower is in the ISR; false while another broker leads.
+func (p *Partition) InISR(broker int32) bool {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	return p.acks.lead != nil && slices.Contains(p.acks.lead.isr, broker)
+}
+
 // Begun reports whether the high watermark has reached the log end at which the current leader
 // epoch began: before, this leader may know less of what is committed than an older one has
 // told (KIP-207).

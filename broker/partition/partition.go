@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/wal"
 )
 
@@ -41,6 +42,8 @@ type Settings struct {
 	TimestampAfterMax  time.Duration // message.timestamp.after.max.ms
 	Compacted          bool          // cleanup.policy contains compact: records need keys
 	ProducerExpiry     time.Duration // producer.id.expiration.ms
+	// Compression is that in which batches of clients are kept (compression.type); nil: as they came.
+	Compression *record.Compression
 }
 
 // Options describe a partition to Open.

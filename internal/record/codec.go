@@ -51,11 +51,11 @@ func (c Codec) Compress(dst, src []byte) ([]byte, error) {
 	case None:
 		return append(dst, src...), nil
 	case Gzip:
-		return compressGzip(dst, src)
+		return compressGzip(dst, src, gzipUsual)
 	case Snappy:
 		return compressSnappy(dst, src), nil
 	case LZ4:
-		return compressLZ4(dst, src)
+		return compressLZ4(dst, src, lz4Usual)
 	case Zstd:
 		return zstdEncoder().EncodeAll(src, dst), nil
 	}

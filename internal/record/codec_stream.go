@@ -26,11 +26,37 @@ type gzipWriter struct {
 	out sink
 }
 
-var gzipWriters = sync.Pool{New: func() any { return &gzipWriter{w: gzip.NewWriter(nil)} }}
+// gzipUsual is the place of the writers whose level is the library's own.
+const gzipUsual = 0
 
-func compressGzip(dst, src []byte) ([]byte, error) {
-	g := gzipWriters.Get().(*gzipWriter)
-	defer gzipWriters.Put(g)
+// gzipWriters are writers by level.
+var gzipWriters [gzip.BestCompression + 1]sync.Pool
+
+// gzipLevel is the place of the writers of a level of Kafka's, where -1 is the library's own.
+func gzipLevel(level int) int {
+	if level < gzip.BestSpeed || level > gzip.BestCompression {
+		return gzipUsual
+	}
+	return level
+}
+
+func newGzipWriter(level int) *gzipWriter {
+	if level == gzipUsual {
+		level = gzip.DefaultCompression
+	}
+	w, err := gzip.NewWriterLevel(nil, level)
+	if err != nil {
+		panic(err) // the level is one of the library's
+	}
+	return &gzipWriter{w: w}
+}
+
+func compressGzip(dst, src []byte, level int) ([]byte, error) {
+	g, ok := gzipWriters[level].Get().(*gzipWriter)
+	if !ok {
+		g = newGzipWriter(level)
+	}
+	defer gzipWriters[level].Put(g)
 	g.out.b = dst
 	g.w.Reset(&g.out)
 	_, err := g.w.Write(src)
@@ -65,19 +91,45 @@ type lz4Writer struct {
 	out sink
 }
 
+// lz4Usual is the place of the writers of the fast compressor.
+const lz4Usual = 0
+
+// lz4Levels are the levels of the library, which are powers of two, by ours.
+var lz4Levels = [...]lz4.CompressionLevel{
+	lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9,
+}
+
+// lz4Writers are writers by level.
+var lz4Writers [len(lz4Levels)]sync.Pool
+
+// lz4Level is the place of the writers of a level of Kafka's: 9 is the fast compressor there, any
+// other one the thorough one at that level.
+func lz4Level(level int) int {
+	switch {
+	case level == 9 || level < 1:
+		return lz4Usual
+	case level >= len(lz4Levels):
+		return len(lz4Levels) - 1
+	}
+	return level
+}
+
 // Kafka's own frames have 64 KiB blocks and no content checksum: the batch has one.
-var lz4Writers = sync.Pool{New: func() any {
+func newLZ4Writer(level int) *lz4Writer {
 	w := lz4.NewWriter(nil)
-	err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
+	err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(lz4Levels[level]))
 	if err != nil {
 		panic(err) // constant options
 	}
 	return &lz4Writer{w: w}
-}}
+}
 
-func compressLZ4(dst, src []byte) ([]byte, error) {
-	l := lz4Writers.Get().(*lz4Writer)
-	defer lz4Writers.Put(l)
+func compressLZ4(dst, src []byte, level int) ([]byte, error) {
+	l, ok := lz4Writers[level].Get().(*lz4Writer)
+	if !ok {
+		l = newLZ4Writer(level)
+	}
+	defer lz4Writers[level].Put(l)
 	l.out.b = dst
 	l.w.Reset(&l.out)
 	_, err := l.w.Write(src)

@@ -15,20 +15,38 @@ const zstdMaxWindow = 128 << 20
 // workspaces as there are processors, and callers beyond that wait for one.
 // They run on the caller's goroutine.
 var (
-	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil,
-			zstd.WithEncoderLevel(zstd.SpeedDefault),
-			zstd.WithWindowSize(1<<20), // batches are small; memory per workspace
-			zstd.WithEncoderCRC(false), // the batch has a checksum
-			zstd.WithZeroFrames(true),
-			zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // constant options
-		}
-		return e
-	})
-	zstdDecoder = sync.OnceValue(func() *zstd.Decoder { return newZstdDecoder(0) })
+	zstdEncoder  = sync.OnceValue(func() *zstd.Encoder { return newZstdEncoder(zstd.SpeedDefault) })
+	zstdFastest  = sync.OnceValue(func() *zstd.Encoder { return newZstdEncoder(zstd.SpeedFastest) })
+	zstdBetter   = sync.OnceValue(func() *zstd.Encoder { return newZstdEncoder(zstd.SpeedBetterCompression) })
+	zstdThorough = sync.OnceValue(func() *zstd.Encoder { return newZstdEncoder(zstd.SpeedBestCompression) })
+	zstdDecoder  = sync.OnceValue(func() *zstd.Decoder { return newZstdDecoder(0) })
 )
+
+func newZstdEncoder(level zstd.EncoderLevel) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(level),
+		zstd.WithWindowSize(1<<20), // batches are small; memory per workspace
+		zstd.WithEncoderCRC(false), // the batch has a checksum
+		zstd.WithZeroFrames(true),
+		zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return e
+}
+
+// zstdEncoderAt is the encoder that comes closest to a level of Kafka's; the library has four.
+func zstdEncoderAt(level int) *zstd.Encoder {
+	switch zstd.EncoderLevelFromZstd(level) {
+	case zstd.SpeedFastest:
+		return zstdFastest()
+	case zstd.SpeedBetterCompression:
+		return zstdBetter()
+	case zstd.SpeedBestCompression:
+		return zstdThorough()
+	}
+	return zstdEncoder()
+}
 
 // zstdShared is the room up to which outputs are made by the decoder that all share: each
 // workspace keeps hold of its last output.

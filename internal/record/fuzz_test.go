@@ -72,6 +72,13 @@ func readAll(t *testing.T, b record.Batch) {
 		t.Fatal(err)
 	}
 	wantRecords(t, again, got)
+	for c := record.None; c <= record.Zstd; c++ {
+		other, of, err := b.Recompress(record.Compression{Codec: c, Level: record.UsualLevel}, fuzzBound)
+		if err != nil || of != summary || other.Codec() != c || other.Validate() != nil {
+			t.Fatalf("in %v: %+v of %+v, %v, %v", c, of, summary, err, other.Validate())
+		}
+		wantRecords(t, other, got)
+	}
 }
 
 // FuzzDecompress looks for panics and for outputs beyond the bound.

@@ -106,22 +106,27 @@ func (b Batch) Validate() error {
 // Apache Kafka checks the same on its leaders, with two differences: here
 // uncompressed batches must have dense deltas too, and decompression has a bound.
 func (b Batch) ValidateProduced(maxBytes int) (Summary, error) {
-	if err := b.ValidateHeader(); err != nil {
-		return Summary{}, err
-	}
-	if err := b.validateDense(); err != nil {
-		return Summary{}, err
-	}
-	switch {
-	case b.Control():
-		return Summary{}, fmt.Errorf("%w: control batch from a client", ErrInvalid)
-	case b.DeleteHorizon():
-		return Summary{}, fmt.Errorf("%w: delete horizon from a client", ErrInvalid)
-	case b.BaseOffset() != 0:
-		return Summary{}, fmt.Errorf("%w: base offset=%d from a client, want 0", ErrInvalid, b.BaseOffset())
-	}
-	if err := b.ValidateCRC(); err != nil {
+	if err := b.validateProduced(); err != nil {
 		return Summary{}, err
 	}
 	return b.ValidateRecords(maxBytes)
+}
+
+// validateProduced is what ValidateProduced checks without a look at the records.
+func (b Batch) validateProduced() error {
+	if err := b.ValidateHeader(); err != nil {
+		return err
+	}
+	if err := b.validateDense(); err != nil {
+		return err
+	}
+	switch {
+	case b.Control():
+		return fmt.Errorf("%w: control batch from a client", ErrInvalid)
+	case b.DeleteHorizon():
+		return fmt.Errorf("%w: delete horizon from a client", ErrInvalid)
+	case b.BaseOffset() != 0:
+		return fmt.Errorf("%w: base offset=%d from a client, want 0", ErrInvalid, b.BaseOffset())
+	}
+	return b.ValidateCRC()
 }
