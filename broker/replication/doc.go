@@ -40,6 +40,11 @@
 //	8 ack      any number of: slot u32, end i64
 //	9 refused  0 slot u32   4 reason u8: 1 a newer leader epoch is known, 2 open it again, 3 not a replica
 //
+// # Throttling
+//
+// A follower that is not in sync can be throttled (Throttles): its partition waits until what was
+// sent is paid for at the rate, while others on the same stream go on. A follower in sync never is.
+//
 // # Invariants
 //
 //   - A follower acknowledges what is durable on its disk, under the leader epoch of the slot.

@@ -12,6 +12,8 @@ type feed struct {
 	p     *partition.Partition
 	epoch int32
 	gone  atomic.Bool // not led any more, or not followed by this broker
+	// resting: it waits because it is throttled, and a timer has it looked at again.
+	resting atomic.Bool
 
 	queued bool // guarded by link.mu
 

@@ -11,6 +11,7 @@ type metrics struct {
 	reopened      prometheus.Counter
 	unreadable    prometheus.Counter
 	stalls        prometheus.Counter
+	throttled     prometheus.Counter
 	isrChanges    *prometheus.CounterVec
 }
 
@@ -28,6 +29,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		reopened:      counter("reopened_total", "Partitions that were out of step on a stream and were opened again."),
 		unreadable:    counter("unreadable_total", "Followers that can not be fed because this broker's log is damaged."),
 		stalls:        counter("stalls_total", "Appends of leaders that waited for room in the write-ahead log."),
+		throttled:     counter("throttled_total", "Times that a partition waited because its follower is throttled."),
 		isrChanges: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tideline_replication_isr_changes_total", Help: "Changes of ISRs that this broker asked for, by what became of them."},
 			[]string{"result"}),
@@ -40,7 +42,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.links, m.sentBytes, m.receivedBytes, m.rejoins, m.restarts, m.reopened, m.unreadable, m.stalls, m.isrChanges,
+		m.links, m.sentBytes, m.receivedBytes, m.rejoins, m.restarts, m.reopened, m.unreadable, m.stalls, m.throttled, m.isrChanges,
 	}
 }
 

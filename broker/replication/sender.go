@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,6 +24,7 @@ type Options struct {
 	// WindowBytes bounds what a stream has sent and its follower has not acknowledged.
 	WindowBytes int64
 	Receiver    ReceiverOptions
+	Now         func() time.Time // time.Now
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
 }
@@ -36,6 +38,8 @@ type Sender struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
+	throttle throttle
+
 	mu      sync.Mutex // guards what follows
 	links   map[int32]*link
 	outlets map[wal.ID]*outlet
@@ -46,6 +50,9 @@ type Sender struct {
 func New(o Options) *Sender {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	o.Receiver.Logger = o.Logger
 	m := newMetrics(o.Registerer)

@@ -245,7 +245,11 @@ func (s *session) unstick() {
 
 // send adds the next batches of a feed to the flush.
 func (s *session) send(f *feed, high int64) error {
-	chunk, err := f.p.ReadReplica(f.next, turnBytes)
+	turn, wait := s.l.s.throttled(f)
+	if wait {
+		return nil // it is queued again when its time has come
+	}
+	chunk, err := f.p.ReadReplica(f.next, turn)
 	if err != nil {
 		return s.unreadable(f, err)
 	}
@@ -268,6 +272,7 @@ func (s *session) send(f *feed, high int64) error {
 	f.next, f.told = chunk.NextOffset, high
 	s.mu.Unlock()
 	s.l.s.m.sentBytes.Add(float64(chunk.Bytes))
+	s.l.s.throttle.sent(f, chunk.Bytes)
 	if f.p.ReplicaLacks(f.next) {
 		s.l.queue(f)
 	}
