@@ -121,7 +121,7 @@ func (c *compaction) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.keys = compact.NewKeys(records, c.e.o.CompactKeyBytes, c.e.o.CompactKeyLoad)
+	c.keys = compact.NewKeys(records, c.e.tuned.Load().CompactKeyBytes, c.e.tuned.Load().CompactKeyLoad)
 	c.e.m.compactKeyBytes.Set(float64(c.keys.Bytes()))
 	defer func() {
 		c.keys.Free()

@@ -74,7 +74,7 @@ func (s *scheduler) planCompact(now time.Time) (next time.Time) {
 		if l := r.compacted; l != nil {
 			s.compactEnded(l, r.err, now)
 		}
-		s.compactAt = now.Add(s.e.o.CompactInterval)
+		s.compactAt = now.Add(s.e.tuned.Load().CompactInterval)
 		if r.compacted != nil && r.err == nil {
 			s.compactAt = now // the next one may be due as well
 		}

@@ -108,15 +108,5 @@ func (c *compaction) block(raw []byte, last bool, fn func(record.Batch, bool) (b
 
 // wait keeps compaction within its rate.
 func (c *compaction) wait(ctx context.Context, n int64) error {
-	if c.e.slow == nil {
-		return ctx.Err()
-	}
-	for n > 0 {
-		part := min(n, int64(c.e.slow.Burst()))
-		if err := c.e.slow.WaitN(ctx, int(part)); err != nil {
-			return err
-		}
-		n -= part
-	}
-	return nil
+	return c.e.compactPace.wait(ctx, n)
 }

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/tidelinehq/tideline/tiering/manifest"
 )
 
@@ -17,10 +15,12 @@ import (
 type Engine struct {
 	o        Options
 	m        *metrics
-	limiter  *rate.Limiter // nil: no limit
-	slow     *rate.Limiter // of compaction; nil: no limit
 	wake     chan struct{} // of capacity one: something is new for the scheduler
 	advanced atomic.Int64  // bytes that went over the high watermark, ever
+
+	tuned       atomic.Pointer[Tuning]
+	uploadPace  pace
+	compactPace pace
 
 	mu       sync.Mutex // guards what follows; a leaf: nothing is called with it held
 	leases   map[manifest.ID]*Lease
@@ -49,13 +49,7 @@ func New(o Options) (*Engine, error) {
 		leases: map[manifest.ID]*Lease{}, active: map[[16]byte]bool{}, parked: map[[16]byte]*backoff{},
 	}
 	e.registerGauges(o.Registerer)
-	if r := o.UploadBytesPerSecond; r > 0 {
-		e.limiter = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 64<<10)))
-	}
-	if r := o.CompactBytesPerSecond; r > 0 {
-		e.slow = rate.NewLimiter(rate.Limit(r), int(max(min(r, 1<<20), 4<<10)))
-	}
-	return e, nil
+	return e, e.Tune(o.tuning())
 }
 
 // Lead takes a partition on: this broker leads it. An earlier lease of the same partition is closed.

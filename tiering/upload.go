@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"golang.org/x/time/rate"
 
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/tiering/manifest"
@@ -117,9 +116,7 @@ func (e *Engine) putObject(ctx context.Context, key string, data *spool) error {
 	if err != nil {
 		return err
 	}
-	if e.limiter != nil {
-		body.ReaderAt = &slowReader{ctx: ctx, r: body.ReaderAt, limiter: e.limiter}
-	}
+	body.ReaderAt = &slowReader{ctx: ctx, r: body.ReaderAt, pace: &e.uploadPace}
 	_, err = e.o.Store.Put(ctx, key, body, objstore.Condition{})
 	return err
 }
@@ -265,19 +262,15 @@ func (e *Engine) writeSection(ctx context.Context, w *segment.Writer, it *upload
 
 // slowReader keeps the reads of an upload within the engine's byte rate.
 type slowReader struct {
-	ctx     context.Context
-	r       io.ReaderAt
-	limiter *rate.Limiter
+	ctx  context.Context
+	r    io.ReaderAt
+	pace *pace
 }
 
 // ReadAt implements io.ReaderAt.
 func (s *slowReader) ReadAt(b []byte, off int64) (int, error) {
-	for left := len(b); left > 0; {
-		n := min(left, s.limiter.Burst())
-		if err := s.limiter.WaitN(s.ctx, n); err != nil {
-			return 0, err
-		}
-		left -= n
+	if err := s.pace.wait(s.ctx, int64(len(b))); err != nil {
+		return 0, err
 	}
 	return s.r.ReadAt(b, off)
 }
