@@ -92,7 +92,8 @@ func (b *Broker) assemble(context.Context) error {
 	b.api = api.New(api.Deps{
 		ClientMetrics: clientMetrics,
 		Authorizer:    b.authorizer(), Audit: b.audit, Quotas: b.quotas,
-		Config: b.cfg, Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
+		Config: b.cfg, Settings: b.replicas.config, Levels: b.levels,
+		Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
 		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		SASL:   b.saslServer,
@@ -129,7 +130,7 @@ func (b *Broker) groupConfig() group.Config {
 	if c.GroupMaxSize > 0 {
 		g.MaxSize = int(min(c.GroupMaxSize, int32(g.MaxSize)))
 	}
-	g.Override = func(group, key string) (string, bool) { return b.meta.Image().GroupConfigs(group).Get(key) }
+	g.Override = b.groupSetting
 	sg := &g.Share
 	sg.SessionTimeout, sg.MinSessionTimeout, sg.MaxSessionTimeout = c.ShareSessionTimeout, c.ShareMinSessionTimeout, c.ShareMaxSessionTimeout
 	sg.HeartbeatInterval, sg.MinHeartbeatInterval, sg.MaxHeartbeatInterval = c.ShareHeartbeatInterval, c.ShareMinHeartbeatInterval, c.ShareMaxHeartbeatInterval

@@ -51,6 +51,7 @@ type Broker struct {
 
 	cfg      *config.Config
 	logger   *slog.Logger
+	levels   *telemetry.Levels // of logger
 	registry *prometheus.Registry
 	deps     Deps
 	fs       vfs.FS           // deps.FS
@@ -108,8 +109,9 @@ func NewWith(cfg *config.Config, logger *slog.Logger, registry *prometheus.Regis
 		registry = prometheus.NewRegistry()
 	}
 	deps.setDefaults(cfg)
+	logger, levels := telemetry.WithLevels(logger)
 	b := &Broker{
-		cfg: cfg, logger: logger, registry: registry, deps: deps, fs: deps.FS, now: deps.Now,
+		cfg: cfg, logger: logger, levels: levels, registry: registry, deps: deps, fs: deps.FS, now: deps.Now,
 		fatal: make(chan error, 1), ready: make(chan struct{}),
 	}
 	b.run, b.cancel = context.WithCancel(context.Background())
@@ -232,7 +234,7 @@ const handOverTimeout = 20 * time.Second
 
 // handOver moves what this broker leads to others, where it is in service and there are any.
 func (b *Broker) handOver(ctx context.Context) {
-	if b.peers == nil || b.member == nil {
+	if b.peers == nil || b.member == nil || !b.cfg.ControlledShutdown {
 		return
 	}
 	select {

@@ -77,8 +77,10 @@ func TestGroupConfigs(t *testing.T) {
 		}
 		const want = `g consumer.session.timeout.ms=50000 from 8
 g consumer.heartbeat.interval.ms=7000 from 8
+g consumer.assignment.interval.ms=1000 from 5
 h consumer.session.timeout.ms=45000 from 5
 h consumer.heartbeat.interval.ms=5000 from 5
+h consumer.assignment.interval.ms=1000 from 5
 `
 		if got != want {
 			t.Errorf("got:\n%s", got)

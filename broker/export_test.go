@@ -45,12 +45,6 @@ func (b *Broker) ChangeQuotas(ctx context.Context, changes ...command.QuotaChang
 // Address returns where a listener is reached.
 func (b *Broker) Address(listener int) string { return b.kafka[listener].Addr().String() }
 
-// Propose has the metadata group decide a command.
-func (b *Broker) Propose(ctx context.Context, c command.Command) error {
-	_, err := b.meta.Propose(ctx, c)
-	return err
-}
-
 // PollDoors looks at the files of keys and users.
 func (b *Broker) PollDoors() {
 	b.doors.mu.Lock()

@@ -117,20 +117,15 @@ func (b *Broker) follow(ctx context.Context, w *metadata.Watcher) error {
 		return err
 	}
 	if len(delta.Brokers) > 0 || delta.All {
-		effective, err := b.cfg.WithDynamic(image.BrokerConfigs(command.DefaultBroker).Map(), image.BrokerConfigs(b.cfg.NodeID).Map())
-		if err != nil {
-			b.logger.Error("dynamic settings do not go together; the ones before stay", "error", err)
-		} else if err := b.replicas.reconfigure(image, effective); err != nil {
+		if err := b.reconfigure(image); err != nil {
 			return err
-		} else {
-			b.limit(effective)
-			b.changeDoors(effective)
 		}
 	}
 	b.quotaLimits.follow(image)
 	if err := b.replicas.apply(image, delta); err != nil {
 		return err
 	}
+	b.throttle(image, &delta)
 	b.meta.setApplied(image.Index())
 	return nil
 }

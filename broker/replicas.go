@@ -291,6 +291,7 @@ func (r *replicas) settings(topic metadata.ID) partition.Settings {
 		TimestampAfterMax:  millis(t.TimestampAfterMaxMS),
 		Compacted:          t.Compact,
 		ProducerExpiry:     c.ProducerIDExpiration,
+		Compression:        compressionOf(t),
 	}
 }
 

@@ -30,7 +30,9 @@ func (b *Broker) shareSettings(group string) share.Settings {
 	s.Deliveries = int16(groupInt(own, "share.delivery.count.limit", int64(c.GroupShareDeliveryCountLimit)))
 	s.RecordLocks = int(groupInt(own, "share.partition.max.record.locks", int64(c.GroupShareMaxRecordLocks)))
 	s.LockDuration = time.Duration(groupInt(own, "share.record.lock.duration.ms", c.GroupShareRecordLockDuration.Milliseconds())) * time.Millisecond
-	// The bounds may have changed since the group's was set.
+	// The bounds may have changed since the group's were set.
+	s.Deliveries = min(max(s.Deliveries, int16(c.GroupShareMinDeliveryCountLimit)), int16(c.GroupShareMaxDeliveryCountLimit))
+	s.RecordLocks = min(max(s.RecordLocks, int(c.GroupShareMinMaxRecordLocks)), int(c.GroupShareMaxMaxRecordLocks))
 	s.LockDuration = min(max(s.LockDuration, c.GroupShareMinRecordLockDuration), c.GroupShareMaxRecordLockDuration)
 	level, _ := own.Get("share.isolation.level")
 	renew, _ := own.Get("share.renew.acknowledge.enable")

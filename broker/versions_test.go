@@ -159,6 +159,21 @@ func example(req kmsg.Request, id [16]byte) {
 			res.ResourceType, res.ResourceName = kind, name
 			r.Resources = append(r.Resources, res)
 		}
+	case *kmsg.AlterConfigsRequest:
+		res := kmsg.NewAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+		kv := kmsg.NewAlterConfigsRequestResourceConfig()
+		kv.Name, kv.Value = "retention.bytes", kmsg.StringPtr("100000")
+		res.Configs = append(res.Configs, kv)
+		r.Resources = append(r.Resources, res)
+	case *kmsg.AlterReplicaLogDirsRequest:
+		t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		t.Topic, t.Partitions = topic, []int32{0, 9}
+		d := kmsg.NewAlterReplicaLogDirsRequestDir()
+		d.Dir, d.Topics = "/nowhere", append(d.Topics, t)
+		r.Dirs = append(r.Dirs, d)
+	case *kmsg.ListConfigResourcesRequest:
+		r.ResourceTypes = []int8{16}
 	case *kmsg.CreatePartitionsRequest:
 		t := kmsg.NewCreatePartitionsRequestTopic()
 		t.Topic, t.Count = topic, int32(3+version)

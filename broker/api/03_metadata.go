@@ -102,7 +102,7 @@ func (c *Call) describeOrCreate(name string, create bool) kmsg.MetadataResponseT
 	}
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.AuthorizedOperations = &name, noOperations
-	if !create || !a.Config.AutoCreateTopics && !isInternal(name) {
+	if !create || !a.settings().AutoCreateTopics && !isInternal(name) {
 		rt.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		if !validTopicName(name) {
 			rt.ErrorCode = kerr.InvalidTopicException.Code

@@ -87,7 +87,7 @@ func (a *API) createRequested(ctx context.Context, t *kmsg.CreateTopicsRequestTo
 // describeCreated tells what became of the defaults (KIP-525).
 func (a *API) describeCreated(rt *kmsg.CreateTopicsResponseTopic, c *command.CreateTopic) {
 	rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = c.ID, int32(len(c.Assignments)), int16(len(c.Assignments[0]))
-	for _, e := range a.Config.TopicEntries(c.Configs.Map()) {
+	for _, e := range a.settings().TopicEntries(c.Configs.Map()) {
 		rc := kmsg.NewCreateTopicsResponseTopicConfig()
 		rc.Name, rc.Source, rc.IsSensitive = e.Name, int8(e.Source), e.Setting.Sensitive
 		if !e.Null {

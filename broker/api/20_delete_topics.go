@@ -73,7 +73,7 @@ func (a *API) topicToDelete(asked *kmsg.DeleteTopicsRequestTopic) (*metadata.Top
 
 func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic, share *quota.Mutations) error {
 	switch {
-	case !a.Config.DeleteTopicEnable:
+	case !a.settings().DeleteTopicEnable:
 		return fmt.Errorf("%w: delete.topic.enable is false", kerr.TopicDeletionDisabled)
 	case isInternal(t.Name):
 		return fmt.Errorf("%w: %s is the broker's own", kerr.InvalidTopicException, t.Name)

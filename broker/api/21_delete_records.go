@@ -56,7 +56,7 @@ func (a *API) deleteBelow(ctx context.Context, topic string, index int32, offset
 		return 0, fmt.Errorf("%w: records of an internal topic cannot be deleted: topic=%s", kerr.InvalidTopicException, topic)
 	}
 	if t, ok := a.Metadata.Image().TopicByID(p.ID().Topic); ok {
-		if s, _ := a.Config.Topic(t.Configs.Map()); !slices.Contains(s.CleanupPolicy, "delete") && s.Compact {
+		if s, _ := a.settings().Topic(t.Configs.Map()); !slices.Contains(s.CleanupPolicy, "delete") && s.Compact {
 			return 0, fmt.Errorf("%w: topic=%s has cleanup.policy=compact", kerr.PolicyViolation, topic)
 		}
 	}

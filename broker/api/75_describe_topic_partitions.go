@@ -35,7 +35,7 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	room := int32(maxDescribedPartitions)
+	room := c.API.Config.MaxDescribedPartitions
 	if req.ResponsePartitionLimit > 0 {
 		room = min(room, req.ResponsePartitionLimit)
 	}
@@ -61,9 +61,6 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 	}
 	return resp
 }
-
-// maxDescribedPartitions bounds one page (max.request.partition.size.limit).
-const maxDescribedPartitions = 2000
 
 func nextCursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
 	n := kmsg.NewDescribeTopicPartitionsResponseNextCursor()

@@ -9,9 +9,9 @@ import (
 
 // The guards of requests about the cluster as a whole, its brokers, and settings.
 
-// configResource returns the resource on whose rights the settings of another one depend, and
+// rightsFor returns the resource on whose rights the settings of another one depend, and
 // what is said to those who lack them.
-func configResource(kind kmsg.ConfigResourceType, name string) (acl.ResourceType, string, *kerr.Error) {
+func rightsFor(kind kmsg.ConfigResourceType, name string) (acl.ResourceType, string, *kerr.Error) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
 		return acl.Topic, name, kerr.TopicAuthorizationFailed
@@ -27,7 +27,7 @@ func configResource(kind kmsg.ConfigResourceType, name string) (acl.ResourceType
 // mayConfigure says why the client may not do op with the settings of a resource; nil: it
 // may.
 func (c *Call) mayConfigure(op acl.Operation, kind kmsg.ConfigResourceType, name string) *kerr.Error {
-	resource, name, err := configResource(kind, name)
+	resource, name, err := rightsFor(kind, name)
 	if err == nil || c.allowed(op, resource, name) {
 		return nil
 	}

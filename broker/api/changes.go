@@ -87,6 +87,6 @@ func (a *API) policy() controller.Policy {
 	if a.Policy != nil {
 		return a.Policy()
 	}
-	defaults, _ := a.Config.Topic(nil) // no settings, nothing to pass over
+	defaults, _ := a.settings().Topic(nil) // no settings, nothing to pass over
 	return controller.Policy{MinISR: int(defaults.MinInsyncReplicas), Unclean: defaults.UncleanElection}
 }

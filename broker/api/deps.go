@@ -17,6 +17,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/security/sasl"
 	"github.com/tidelinehq/tideline/broker/share"
+	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -74,7 +75,12 @@ type History interface {
 
 // Deps are the parts that the API is made of.
 type Deps struct {
-	Config     *config.Config
+	Config *config.Config
+	// Settings are those of Config with the dynamic ones on top, as the broker acts on them; nil:
+	// as the image has them.
+	Settings func() *config.Config
+	// Levels are those of the loggers; nil: of the one that New gets.
+	Levels     *telemetry.Levels
 	Metadata   Metadata
 	Partitions *partition.Table
 	History    History
@@ -128,6 +134,9 @@ const responseBudget = 256 << 20
 
 // New makes an API of its parts. registerer may be nil.
 func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheus.Registerer) *API {
+	if d.Levels == nil {
+		logger, d.Levels = telemetry.WithLevels(logger)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &API{
 		Deps: d, now: now, logger: logger, ctx: ctx, cancel: cancel,

@@ -49,6 +49,7 @@ var codes = []struct {
 	{clientmetrics.ErrMalformed, kerr.InvalidRecord},
 	{clientmetrics.ErrSetting, kerr.InvalidRequest},
 	{clientmetrics.ErrValue, kerr.InvalidConfig},
+	{partition.ErrBusy, kerr.NotEnoughReplicas},
 	{record.ErrMagic, kerr.UnsupportedForMessageFormat},
 	{record.ErrChecksum, kerr.CorruptMessage},
 	{record.ErrCorrupt, kerr.CorruptMessage},

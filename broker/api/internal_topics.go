@@ -44,9 +44,6 @@ type internalTopic struct {
 	check func(key string) error
 }
 
-// segmentBytes is Kafka's segment.bytes of internal topics.
-var segmentBytes = strconv.Itoa(100 << 20)
-
 // internalTopics, by the type of their coordinator.
 var internalTopics = []internalTopic{
 	{
@@ -54,9 +51,10 @@ var internalTopics = []internalTopic{
 		size: func(c *config.Config) (int32, int16) {
 			return c.OffsetsTopicPartitions, c.OffsetsTopicReplicationFactor
 		},
-		configs: func(*config.Config) map[string]string {
+		configs: func(c *config.Config) map[string]string {
 			return map[string]string{
-				"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": segmentBytes, "retention.ms": "-1",
+				"cleanup.policy": "compact", "compression.type": "producer",
+				"segment.bytes": strconv.Itoa(int(c.OffsetsTopicSegmentBytes)), "retention.ms": "-1",
 			}
 		},
 	},
@@ -68,7 +66,7 @@ var internalTopics = []internalTopic{
 		configs: func(c *config.Config) map[string]string {
 			return map[string]string{
 				"cleanup.policy": "compact", "compression.type": "uncompressed", "unclean.leader.election.enable": "false",
-				"min.insync.replicas": strconv.Itoa(int(c.TransactionTopicMinISR)), "segment.bytes": segmentBytes, "retention.ms": "-1",
+				"min.insync.replicas": strconv.Itoa(int(c.TransactionTopicMinISR)), "segment.bytes": strconv.Itoa(int(c.TransactionTopicSegmentBytes)), "retention.ms": "-1",
 			}
 		},
 	},

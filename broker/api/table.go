@@ -37,6 +37,8 @@ const (
 	keyCreateACLs                  = 30
 	keyDeleteACLs                  = 31
 	keyDescribeConfigs             = 32
+	keyAlterConfigs                = 33
+	keyAlterReplicaLogDirs         = 34
 	keyDescribeLogDirs             = 35
 	keySASLAuthenticate            = 36
 	keyCreatePartitions            = 37
@@ -65,6 +67,7 @@ const (
 	keyConsumerGroupDescribe       = 69
 	keyGetTelemetrySubscriptions   = 71
 	keyPushTelemetry               = 72
+	keyListConfigResources         = 74
 	keyDescribeTopicPartitions     = 75
 	keyShareGroupHeartbeat         = 76
 	keyShareGroupDescribe          = 77
@@ -148,7 +151,9 @@ func init() {
 		{key: keyCreateACLs, min: 1, max: 3, handle: createACLs, current: true, answer: 1 << 10},
 		{key: keyDeleteACLs, min: 1, max: 3, handle: deleteACLs, current: true, answer: 64 << 10},
 		{key: keyDescribeConfigs, min: 1, max: 4, handle: describeConfigs, inline: true, answer: 32 << 10},
-		{key: keyDescribeLogDirs, min: 1, max: 4, handle: describeLogDirs},
+		{key: keyAlterConfigs, min: 0, max: 2, handle: alterConfigs, current: true},
+		{key: keyAlterReplicaLogDirs, min: 1, max: 2, handle: alterReplicaLogDirs, inline: true},
+		{key: keyDescribeLogDirs, min: 1, max: 5, handle: describeLogDirs},
 		{key: keySASLAuthenticate, min: 0, max: 2, handle: saslAuthenticate, inline: true},
 		{key: keyCreatePartitions, min: 0, max: 3, handle: createPartitions, current: true},
 		{key: keyCreateDelegationToken, min: 1, max: 3, handle: createDelegationToken, current: true},
@@ -176,6 +181,7 @@ func init() {
 		{key: keyConsumerGroupDescribe, min: 0, max: 1, handle: toGroups, inline: true},
 		{key: keyGetTelemetrySubscriptions, min: 0, max: 0, handle: getTelemetrySubscriptions},
 		{key: keyPushTelemetry, min: 0, max: 0, handle: pushTelemetry},
+		{key: keyListConfigResources, min: 0, max: 1, handle: listConfigResources},
 		{key: keyDescribeTopicPartitions, min: 0, max: 0, handle: describeTopicPartitions},
 		{key: keyShareGroupHeartbeat, min: 1, max: 1, handle: toGroups, inline: true},
 		{key: keyShareGroupDescribe, min: 1, max: 1, handle: toGroups, inline: true},

@@ -35,7 +35,8 @@ type newTopic struct {
 
 // decideTopic validates a topic and places its replicas.
 func (a *API) decideTopic(t *newTopic) (*command.CreateTopic, error) {
-	if err := a.Config.ValidateTopic(t.configs); err != nil {
+	settings := a.settings()
+	if err := settings.ValidateTopic(t.configs); err != nil {
 		return nil, fmt.Errorf("%w: %w", kerr.InvalidConfig, err)
 	}
 	id := randomID()
@@ -43,7 +44,7 @@ func (a *API) decideTopic(t *newTopic) (*command.CreateTopic, error) {
 		ID: id, Name: t.name, Partitions: int(t.partitions), ReplicationFactor: int(t.replication),
 		Assignments: t.assignments, Configs: t.configs, Spread: binary.BigEndian.Uint32(id[:]),
 	}, controller.Defaults{
-		Partitions: int(a.Config.NumPartitions), ReplicationFactor: int(a.Config.DefaultReplicationFactor),
+		Partitions: int(settings.NumPartitions), ReplicationFactor: int(settings.DefaultReplicationFactor),
 	}, controller.DefaultLimits, a.now())
 }
 

@@ -114,11 +114,8 @@ func (s *Setting) canonical(text string, units bool) (string, error) {
 		if v != "true" && v != "false" {
 			return "", errNotAllowed
 		}
-	case Int, Long:
-		bits := 64
-		if s.Type == Int {
-			bits = 32
-		}
+	case Int, Short, Long:
+		bits := map[Type]int{Short: 16, Int: 32, Long: 64}[s.Type]
 		if units && s.Size() {
 			n, err := ParseSize(v)
 			if err != nil {
@@ -139,7 +136,7 @@ func (s *Setting) canonical(text string, units bool) (string, error) {
 		v = strconv.FormatFloat(f, 'g', -1, 64)
 	case List:
 		v = strings.Join(splitList(v), ",")
-	case String:
+	case String, Class, Password:
 	}
 	if s.Allowed.check != nil && !s.Allowed.check(v) {
 		return "", errNotAllowed
@@ -154,6 +151,8 @@ func (s *Setting) allowedText(units bool) string {
 		switch s.Type {
 		case Bool:
 			text = "true or false"
+		case Short:
+			text = "a whole number of 16 bits"
 		case Int:
 			text = "a whole number of 32 bits"
 		case Long:
@@ -162,7 +161,7 @@ func (s *Setting) allowedText(units bool) string {
 			text = "a number"
 		case List:
 			text = "a list, separated by commas"
-		case String:
+		case String, Class, Password:
 			text = "any text"
 		}
 	}

@@ -15,6 +15,7 @@ type Config struct {
 	ControllerVoterGone       time.Duration `key:"controller.voter.gone.ms"`
 	ControllerElectionTimeout time.Duration `key:"controller.quorum.election.timeout.ms"`
 	BrokerSessionTimeout      time.Duration `key:"broker.session.timeout.ms"`
+	ControlledShutdown        bool          `key:"controlled.shutdown.enable"`
 	BrokerHeartbeatInterval   time.Duration `key:"broker.heartbeat.interval.ms"`
 
 	// Listeners and Advertised have the same length and order.
@@ -29,13 +30,14 @@ type Config struct {
 	SchemaRegistryListener string   `key:"schema.registry.listener"`
 	RESTListener           string   `key:"rest.listener"`
 
-	SocketRequestMaxBytes int32         `key:"socket.request.max.bytes"`
-	QueuedMaxRequestBytes int64         `key:"queued.max.request.bytes"`
-	MaxConnections        int32         `key:"max.connections"`
-	MaxConnectionsPerIP   int32         `key:"max.connections.per.ip"`
-	ConnectionsMaxIdle    time.Duration `key:"connections.max.idle.ms"` // negative: never
-	FetchMaxBytes         int32         `key:"fetch.max.bytes"`
-	FetchSessionSlots     int32         `key:"max.incremental.fetch.session.cache.slots"`
+	SocketRequestMaxBytes  int32         `key:"socket.request.max.bytes"`
+	QueuedMaxRequestBytes  int64         `key:"queued.max.request.bytes"`
+	MaxConnections         int32         `key:"max.connections"`
+	MaxConnectionsPerIP    int32         `key:"max.connections.per.ip"`
+	ConnectionsMaxIdle     time.Duration `key:"connections.max.idle.ms"` // negative: never
+	FetchMaxBytes          int32         `key:"fetch.max.bytes"`
+	MaxDescribedPartitions int32         `key:"max.request.partition.size.limit"`
+	FetchSessionSlots      int32         `key:"max.incremental.fetch.session.cache.slots"`
 
 	QuotaWindowNum               int32         `key:"quota.window.num"`
 	QuotaWindowSize              time.Duration `key:"quota.window.size.seconds"`
@@ -56,12 +58,13 @@ type Config struct {
 	WALTailBytes int64  `key:"wal.tail.bytes"`
 	WALDirectIO  bool   `key:"wal.direct.io"`
 
-	ObjectStore      string        `key:"object.store"`
-	TierRollBytes    int64         `key:"tier.roll.bytes"`
-	TierRoll         time.Duration `key:"tier.roll.ms"`
-	TierGarbageGrace time.Duration `key:"tier.garbage.grace.ms"`
-	CacheMemoryBytes int64         `key:"cache.memory.bytes"`
-	CacheDiskBytes   int64         `key:"cache.disk.bytes"`
+	ObjectStore              string        `key:"object.store"`
+	TierRollBytes            int64         `key:"tier.roll.bytes"`
+	TierRoll                 time.Duration `key:"tier.roll.ms"`
+	RemoteCopyBytesPerSecond int64         `key:"remote.log.manager.copy.max.bytes.per.second"`
+	TierGarbageGrace         time.Duration `key:"tier.garbage.grace.ms"`
+	CacheMemoryBytes         int64         `key:"cache.memory.bytes"`
+	CacheDiskBytes           int64         `key:"cache.disk.bytes"`
 
 	NumPartitions          int32         `key:"num.partitions"`
 	AutoCreateTopics       bool          `key:"auto.create.topics.enable"`
@@ -75,6 +78,7 @@ type Config struct {
 	CleanerBackoff        time.Duration `key:"log.cleaner.backoff.ms"`
 
 	OffsetsTopicPartitions        int32         `key:"offsets.topic.num.partitions"`
+	OffsetsTopicSegmentBytes      int32         `key:"offsets.topic.segment.bytes"`
 	OffsetsTopicReplicationFactor int16         `key:"offsets.topic.replication.factor"`
 	OffsetMetadataMaxBytes        int32         `key:"offset.metadata.max.bytes"`
 	OffsetsRetention              time.Duration `key:"offsets.retention.minutes"`
@@ -110,6 +114,10 @@ type Config struct {
 	GroupShareDeliveryCountLimit    int32         `key:"group.share.delivery.count.limit"`
 	GroupShareMaxRecordLocks        int32         `key:"group.share.partition.max.record.locks"`
 	GroupShareRecordLockDuration    time.Duration `key:"group.share.record.lock.duration.ms"`
+	GroupShareMinDeliveryCountLimit int32         `key:"group.share.min.delivery.count.limit"`
+	GroupShareMaxDeliveryCountLimit int32         `key:"group.share.max.delivery.count.limit"`
+	GroupShareMinMaxRecordLocks     int32         `key:"group.share.min.partition.max.record.locks"`
+	GroupShareMaxMaxRecordLocks     int32         `key:"group.share.max.partition.max.record.locks"`
 	GroupShareMinRecordLockDuration time.Duration `key:"group.share.min.record.lock.duration.ms"`
 	GroupShareMaxRecordLockDuration time.Duration `key:"group.share.max.record.lock.duration.ms"`
 	GroupShareMaxShareSessions      int32         `key:"group.share.max.share.sessions"`
@@ -138,6 +146,7 @@ type Config struct {
 	TransactionalIDExpirationInterval time.Duration `key:"transaction.remove.expired.transaction.cleanup.interval.ms"`
 	TransactionAbortInterval          time.Duration `key:"transaction.abort.timed.out.transaction.cleanup.interval.ms"`
 	TransactionTopicPartitions        int32         `key:"transaction.state.log.num.partitions"`
+	TransactionTopicSegmentBytes      int32         `key:"transaction.state.log.segment.bytes"`
 	TransactionTopicReplicationFactor int16         `key:"transaction.state.log.replication.factor"`
 	TransactionTopicMinISR            int32         `key:"transaction.state.log.min.isr"`
 
@@ -150,6 +159,7 @@ type Config struct {
 	ReplicaLagTimeMax        time.Duration `key:"replica.lag.time.max.ms"`
 	AutoLeaderRebalance      bool          `key:"auto.leader.rebalance.enable"`
 	LeaderImbalanceCheck     time.Duration `key:"leader.imbalance.check.interval.seconds"`
+	LeaderThrottledRate      int64         `key:"leader.replication.throttled.rate"`
 	ReplicaSelector          string        `key:"replica.selector.class"` // empty: leaders only
 	AutoBalance              bool          `key:"auto.balance.enable"`
 

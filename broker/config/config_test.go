@@ -255,5 +255,8 @@ func TestTableIsSound(t *testing.T) {
 	}
 }
 
-// boundElsewhere are rows that have one value only, so that nobody reads it.
-var boundElsewhere = map[string]bool{"remote.storage.enable": true, "remote.copy.disable": true}
+// boundElsewhere are rows that have one value only, so that nobody reads it, and one that is read in the
+// metadata, for whichever broker.
+var boundElsewhere = map[string]bool{
+	"remote.storage.enable": true, "remote.log.copy.disable": true, "follower.replication.throttled.rate": true,
+}

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Entry is one setting with its value, as DescribeConfigs tells it.
 type Entry struct {
 	Setting  *Setting
@@ -56,9 +58,31 @@ func newEntry(s *Setting, name string, chain []Synonym, text string) Entry {
 		e.Synonyms = chain
 	}
 	if s.Sensitive {
-		e.Value, e.Null, e.Synonyms = "", true, nil
+		e.Value, e.Null, e.Synonyms = "", true, redactedSynonyms(e.Synonyms)
 	}
 	return e
+}
+
+// redactedSynonyms tells where the values of a secret come from, and nothing else.
+func redactedSynonyms(chain []Synonym) []Synonym {
+	out := slices.Clone(chain)
+	for i := range out {
+		out[i].Value = ""
+	}
+	return out
+}
+
+// DynamicDefaults returns the settings that have a dynamic value for all brokers, in the order
+// of the table, as a broker with these settings has them.
+func (c *Config) DynamicDefaults() []Entry {
+	var defaults []Entry
+	for _, e := range c.Entries() {
+		e.Synonyms = slices.DeleteFunc(slices.Clone(e.Synonyms), func(s Synonym) bool { return s.Source != SourceDynamicDefaultBroker })
+		if len(e.Synonyms) > 0 && e.Synonyms[0].Name == e.Name {
+			defaults = append(defaults, e)
+		}
+	}
+	return defaults
 }
 
 // topicChain returns what a topic's setting may take its value from, strongest

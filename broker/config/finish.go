@@ -63,6 +63,12 @@ func (c *Config) finish() Errors {
 	if t := c.StreamsAssignmentInterval; t < c.StreamsMinAssignmentInterval || t > c.StreamsMaxAssignmentInterval {
 		refuse("group.streams.assignment.interval.ms", "it must not be below group.streams.min.assignment.interval.ms or above group.streams.max.assignment.interval.ms")
 	}
+	if n := c.GroupShareDeliveryCountLimit; n < c.GroupShareMinDeliveryCountLimit || n > c.GroupShareMaxDeliveryCountLimit {
+		refuse("group.share.delivery.count.limit", "it must lie between group.share.min.delivery.count.limit and group.share.max.delivery.count.limit")
+	}
+	if n := c.GroupShareMaxRecordLocks; n < c.GroupShareMinMaxRecordLocks || n > c.GroupShareMaxMaxRecordLocks {
+		refuse("group.share.partition.max.record.locks", "it must lie between group.share.min.partition.max.record.locks and group.share.max.partition.max.record.locks")
+	}
 	if c.StreamsNumStandbyReplicas > c.StreamsMaxStandbyReplicas {
 		refuse("group.streams.num.standby.replicas", "it must not be above group.streams.max.standby.replicas")
 	}

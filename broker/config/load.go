@@ -252,7 +252,7 @@ func resolve(layers []layer, m Machine) (*Config, error) {
 			c.values[s.Key] = v
 		} else if v, ok := fromCoarse(s.Key, given); ok {
 			c.values[s.Key] = v
-		} else if s.auto == nil && (s.Default != "" || s.Type == String || s.Type == List) {
+		} else if s.auto == nil && (s.Default != "" || s.isText()) {
 			c.values[s.Key] = value{text: s.Default, source: SourceDefault}
 		}
 	}
@@ -269,7 +269,7 @@ func resolve(layers []layer, m Machine) (*Config, error) {
 		if _, ok := c.values[s.Key]; s.auto == nil || ok {
 			continue
 		}
-		if text := s.auto(m, get); text != "" || s.Type == String {
+		if text := s.auto(m, get); text != "" || s.isText() && s.Type != List {
 			c.values[s.Key] = value{text: text, source: SourceDefault}
 		}
 	}
@@ -283,9 +283,14 @@ func resolve(layers []layer, m Machine) (*Config, error) {
 	return c, nil
 }
 
+// isText tells settings whose value may be an empty text.
+func (s *Setting) isText() bool {
+	return s.Type == String || s.Type == List || s.Type == Class || s.Type == Password
+}
+
 // nullable rows take an empty value as "not given".
 func (s *Setting) nullable() bool {
-	return s.Type != String && s.Type != List || s.auto != nil
+	return !s.isText() || s.auto != nil
 }
 
 // fromCoarse looks for the value of key in its coarser spellings, in the order

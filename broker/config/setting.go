@@ -8,12 +8,15 @@ type Type int8
 
 // The types of values.
 const (
-	Bool   Type = 1
-	String Type = 2
-	Int    Type = 3 // 32 bits
-	Long   Type = 5 // 64 bits
-	Double Type = 6
-	List   Type = 7 // separated by commas
+	Bool     Type = 1
+	String   Type = 2
+	Int      Type = 3 // 32 bits
+	Short    Type = 4 // 16 bits
+	Long     Type = 5 // 64 bits
+	Double   Type = 6
+	List     Type = 7 // separated by commas
+	Class    Type = 8 // the name of a class in Kafka; here one of the names that mean something
+	Password Type = 9 // never shown
 )
 
 // String returns the type's name as the documentation writes it.
@@ -25,12 +28,18 @@ func (t Type) String() string {
 		return "string"
 	case Int:
 		return "int"
+	case Short:
+		return "short"
 	case Long:
 		return "long"
 	case Double:
 		return "double"
 	case List:
 		return "list"
+	case Class:
+		return "class"
+	case Password:
+		return "password"
 	}
 	return "unknown"
 }
@@ -47,6 +56,8 @@ const (
 	SourceDynamicDefaultBroker Source = 3
 	SourceStaticBroker         Source = 4
 	SourceDefault              Source = 5
+	SourceLogger               Source = 6
+	SourceClientMetrics        Source = 7
 	SourceGroup                Source = 8
 )
 
@@ -63,6 +74,10 @@ func (s Source) String() string {
 		return "STATIC_BROKER_CONFIG"
 	case SourceDefault:
 		return "DEFAULT_CONFIG"
+	case SourceLogger:
+		return "DYNAMIC_BROKER_LOGGER_CONFIG"
+	case SourceClientMetrics:
+		return "DYNAMIC_CLIENT_METRICS_CONFIG"
 	case SourceGroup:
 		return "DYNAMIC_GROUP_CONFIG"
 	}

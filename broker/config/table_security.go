@@ -27,21 +27,21 @@ var encryptionSettings = []Setting{
 		Doc: "The broker's private key and the certificates that lead from it to an authority, in one file: PEM or PKCS12. The file is looked at every ssl.reload.interval.ms, and a new one serves new connections; one that can not be read leaves the old one in force."},
 	{Key: "ssl.keystore.type", Type: String, Update: PerBroker, PerListener: true, Allowed: storeTypes,
 		Doc: "The form of ssl.keystore.location. JKS is accepted as Java takes it, for a file that is PKCS12 in truth; a real JKS file is refused, and keytool -importkeystore -deststoretype pkcs12 makes one that is not."},
-	{Key: "ssl.keystore.password", Type: String, Update: PerBroker, PerListener: true, Sensitive: true,
+	{Key: "ssl.keystore.password", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true,
 		Doc: "The password of a PKCS12 key store."},
-	{Key: "ssl.key.password", Type: String, Update: PerBroker, PerListener: true, Sensitive: true,
+	{Key: "ssl.key.password", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true,
 		Doc: "The password of the private key, where a PEM file or ssl.keystore.key has it encrypted (PKCS #8, PBES2). In a PKCS12 file it must be the password of the store."},
-	{Key: "ssl.keystore.key", Type: String, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "a private key as PEM"},
+	{Key: "ssl.keystore.key", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "a private key as PEM"},
 		Doc: "The broker's private key itself, in place of ssl.keystore.location."},
-	{Key: "ssl.keystore.certificate.chain", Type: String, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "certificates as PEM, the broker's first"},
+	{Key: "ssl.keystore.certificate.chain", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "certificates as PEM, the broker's first"},
 		Doc: "The certificates that belong to ssl.keystore.key."},
 	{Key: "ssl.truststore.location", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file"},
 		Doc: "The authorities whose certificates clients may show, as PEM or PKCS12; needed where ssl.client.auth is not none. It is looked at like ssl.keystore.location."},
 	{Key: "ssl.truststore.type", Type: String, Update: PerBroker, PerListener: true, Allowed: storeTypes,
 		Doc: "The form of ssl.truststore.location."},
-	{Key: "ssl.truststore.password", Type: String, Update: PerBroker, PerListener: true, Sensitive: true,
+	{Key: "ssl.truststore.password", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true,
 		Doc: "The password of a PKCS12 trust store."},
-	{Key: "ssl.truststore.certificates", Type: String, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "certificates as PEM"},
+	{Key: "ssl.truststore.certificates", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "certificates as PEM"},
 		Doc: "The authorities themselves, in place of ssl.truststore.location."},
 	{Key: "ssl.client.auth", Type: String, Default: "none", Update: PerBroker, PerListener: true, Allowed: oneOf("none", "requested", "required"),
 		Doc: "Whether a client must show a certificate. One that is requested and shown must be good."},
@@ -59,25 +59,21 @@ var encryptionSettings = []Setting{
 		Doc: "Java's name for an implementation of TLS."},
 	{Key: "ssl.endpoint.identification.algorithm", Type: String, Default: "https", PerListener: true, NoEffect: true,
 		Doc: "What a client checks a broker's certificate for. Brokers talk to each other on rpc.listener, not on these listeners."},
-	{Key: "ssl.keymanager.algorithm", Type: String, PerListener: true, NoEffect: true, Doc: "A name of Java's."},
-	{Key: "ssl.trustmanager.algorithm", Type: String, PerListener: true, NoEffect: true, Doc: "A name of Java's."},
+	{Key: "ssl.keymanager.algorithm", Type: String, Default: "SunX509", PerListener: true, NoEffect: true, Doc: "A name of Java's."},
+	{Key: "ssl.trustmanager.algorithm", Type: String, Default: "PKIX", PerListener: true, NoEffect: true, Doc: "A name of Java's."},
 	{Key: "ssl.secure.random.implementation", Type: String, PerListener: true, NoEffect: true, Doc: "A name of Java's."},
 	{Key: "ssl.allow.dn.changes", Type: Bool, Default: "false", PerListener: true, NoEffect: true,
 		Doc: "A certificate may always be replaced by one of another name."},
 	{Key: "ssl.allow.san.changes", Type: Bool, Default: "false", PerListener: true, NoEffect: true,
 		Doc: "A certificate may always be replaced by one for other hosts."},
-	{Key: "inter.broker.listener.name", Type: String, NoEffect: true,
-		Doc: "Brokers talk to each other on rpc.listener."},
-	{Key: "security.inter.broker.protocol", Type: String, Default: "PLAINTEXT", Allowed: parsed("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", knownProtocol), NoEffect: true,
-		Doc: "Brokers talk to each other on rpc.listener."},
-	{Key: "principal.builder.class", Type: String, Default: principalBuilder, PerListener: true, Allowed: oneOf(principalBuilder), NoEffect: true,
+	{Key: "principal.builder.class", Type: Class, Default: principalBuilder, PerListener: true, Allowed: oneOf(principalBuilder), NoEffect: true,
 		Doc: "Names are made as Kafka's own builder makes them; there is no other."},
 }
 
 var authenticationSettings = []Setting{
 	{Key: "sasl.enabled.mechanisms", Type: List, Update: PerBroker, PerListener: true, Allowed: someOf(0, mechanisms...),
 		Doc: "The mechanisms by which clients of SASL_PLAINTEXT and SASL_SSL listeners prove who they are; such a listener needs at least one."},
-	{Key: "sasl.jaas.config", Type: String, Update: PerBroker, PerListener: true, PerMechanism: true, Sensitive: true,
+	{Key: "sasl.jaas.config", Type: Password, Update: PerBroker, PerListener: true, PerMechanism: true, Sensitive: true,
 		Allowed: Allowed{Text: "LoginModule required option=\"value\" …;"},
 		Doc:     "Kafka's way to name the users of PLAIN: listener.name.<name>.plain.sasl.jaas.config with an option user_<name>=\"<password>\" for each. For other mechanisms it is accepted and has no effect."},
 	{Key: "sasl.plain.users.file", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file"},
@@ -106,18 +102,10 @@ var authenticationSettings = []Setting{
 		Doc: "The claim of a token that has the name of the user."},
 	{Key: "sasl.oauthbearer.groups.claim.name", Type: String, Default: "groups", PerListener: true, PerMechanism: true,
 		Doc: "The claim of a token that has the groups of the user, a list of names or one name; empty for none. Roles may be given to groups."},
-	{Key: "sasl.server.callback.handler.class", Type: String, PerListener: true, PerMechanism: true, NoEffect: true, Allowed: orEmpty(oneOf(tokenValidator, tokenValidator3), "the same"),
+	{Key: "sasl.server.callback.handler.class", Type: Class, PerListener: true, PerMechanism: true, NoEffect: true, Allowed: orEmpty(oneOf(tokenValidator, tokenValidator3), "the same"),
 		Doc: "Tokens are judged as this class of Kafka's does. Other classes are refused."},
 	{Key: "sasl.mechanism.inter.broker.protocol", Type: String, Default: "GSSAPI", NoEffect: true,
 		Doc: "Brokers talk to each other on rpc.listener."},
-}
-
-func knownProtocol(text string) (Protocol, error) {
-	p, ok := parseProtocol(text)
-	if !ok {
-		return "", fmt.Errorf("not a protocol: %q", text)
-	}
-	return p, nil
 }
 
 // jwksURL checks where signing keys are to come from.

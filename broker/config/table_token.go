@@ -2,7 +2,7 @@ package config
 
 // tokenSettings are those of delegation tokens.
 var tokenSettings = []Setting{
-	{Key: "delegation.token.secret.key", Type: String, Sensitive: true,
+	{Key: "delegation.token.secret.key", Type: Password, Sensitive: true,
 		Doc: "The secret from which the proofs of delegation tokens follow, the same on each broker. Without it there are no delegation tokens. With another one those that were issued are worth nothing."},
 	{Key: "delegation.token.max.lifetime.ms", Type: Long, Default: "604800000", Allowed: between(1, maxLong),
 		Doc: "How long a delegation token lives at most, however often it is renewed."},

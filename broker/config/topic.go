@@ -30,6 +30,8 @@ type TopicConfig struct {
 	GzipLevel            int32    `topic:"compression.gzip.level"`
 	LZ4Level             int32    `topic:"compression.lz4.level"`
 	ZstdLevel            int32    `topic:"compression.zstd.level"`
+	LeaderThrottled      []string `topic:"leader.replication.throttled.replicas"`
+	FollowerThrottled    []string `topic:"follower.replication.throttled.replicas"`
 	DeleteRetentionMS    int64    `topic:"delete.retention.ms"`
 	MinCleanableRatio    float64  `topic:"min.cleanable.dirty.ratio"`
 	MinCompactionLagMS   int64    `topic:"min.compaction.lag.ms"`

@@ -98,7 +98,27 @@ var clusterSchemas = []schema{
 		boolean("include_synonyms").from(1),
 		boolean("include_documentation").from(3),
 	}},
-	{key: 35, min: 1, max: 4, fields: []field{ // DescribeLogDirs
+	{key: 33, min: 0, max: 2, fields: []field{ // AlterConfigs
+		arrayOf("resources",
+			i8("resource_type"),
+			chars("resource_name"),
+			arrayOf("configs",
+				chars("name"),
+				chars("value").null(0),
+			),
+		),
+		boolean("validate_only"),
+	}},
+	{key: 34, min: 1, max: 2, fields: []field{ // AlterReplicaLogDirs
+		arrayOf("dirs",
+			chars("path"),
+			arrayOf("topics",
+				chars("name"),
+				listOf(i32("partitions")),
+			),
+		),
+	}},
+	{key: 35, min: 1, max: 5, fields: []field{ // DescribeLogDirs
 		arrayOf("topics",
 			chars("topic"),
 			listOf(i32("partitions")),
@@ -188,6 +208,9 @@ var clusterSchemas = []schema{
 		boolean("terminating"),
 		i8("compression_type"),
 		octets("metrics"),
+	}},
+	{key: 74, min: 0, max: 1, fields: []field{ // ListConfigResources
+		listOf(i8("resource_types")).from(1),
 	}},
 	{key: 75, min: 0, max: 0, fields: []field{ // DescribeTopicPartitions
 		arrayOf("topics",
