@@ -15,16 +15,11 @@ func createDelegationToken(c *Call) kmsg.Response { return c.createToken(c.Princ
 
 func (c *Call) createToken(who *security.Principal) kmsg.Response {
 	req := c.Request.(*kmsg.CreateDelegationTokenRequest)
-	owner := &security.Principal{Type: who.Type, Name: who.Name}
-	if req.OwnerPrincipalName != nil && *req.OwnerPrincipalName != "" {
-		owner.Type, owner.Name = "", *req.OwnerPrincipalName
-		if req.OwnerPrincipalType != nil {
-			owner.Type = *req.OwnerPrincipalType
-		}
+	owner := c.tokenOwner()
+	if owner == nil {
+		owner = who
 	}
-	resp := kmsg.NewPtrCreateDelegationTokenResponse()
-	resp.PrincipalType, resp.PrincipalName = owner.Type, owner.Name
-	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = who.Type, who.Name
+	resp := answerToken(owner, who)
 	err := mayAskForTokens(who)
 	renewers := make([]string, 0, len(req.Renewers))
 	for _, r := range req.Renewers {
@@ -34,14 +29,39 @@ func (c *Call) createToken(who *security.Principal) kmsg.Response {
 		renewers = append(renewers, r.PrincipalType+":"+r.PrincipalName)
 	}
 	if err != nil {
-		resp.ErrorCode = errorCode(err)
-		resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = noTime, noTime, noTime
-		return resp
+		return refuseToken(resp, err)
 	}
 	r := controller.CreateToken{Owner: owner.String(), Requester: who.String(), Renewers: renewers, MaxLifetimeMS: req.MaxLifetimeMillis}
 	if err = c.API.issueToken(c, &r, resp); err != nil {
 		resp.ErrorCode = errorCode(err)
 	}
+	return resp
+}
+
+// tokenOwner is whom a token is asked for; nil: for who asks.
+func (c *Call) tokenOwner() *security.Principal {
+	req := c.Request.(*kmsg.CreateDelegationTokenRequest)
+	if req.OwnerPrincipalName == nil || *req.OwnerPrincipalName == "" {
+		return nil
+	}
+	owner := &security.Principal{Name: *req.OwnerPrincipalName}
+	if req.OwnerPrincipalType != nil {
+		owner.Type = *req.OwnerPrincipalType
+	}
+	return owner
+}
+
+// answerToken is the beginning of an answer: it says whose token was asked for by whom.
+func answerToken(owner, who *security.Principal) *kmsg.CreateDelegationTokenResponse {
+	resp := kmsg.NewPtrCreateDelegationTokenResponse()
+	resp.PrincipalType, resp.PrincipalName = owner.Type, owner.Name
+	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = who.Type, who.Name
+	return resp
+}
+
+func refuseToken(resp *kmsg.CreateDelegationTokenResponse, err error) kmsg.Response {
+	resp.ErrorCode = errorCode(err)
+	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = noTime, noTime, noTime
 	return resp
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // describeDelegationToken answers DescribeDelegationToken (KIP-48). Whoever is told of a
-// token is told of its proof, too.
+// token is told of its proof, too; guardDescribeDelegationToken leaves only those that the
+// client may know of.
 func describeDelegationToken(c *Call) kmsg.Response { return c.describeTokens(c.Principal()) }
 
 func (c *Call) describeTokens(who *security.Principal) kmsg.Response {

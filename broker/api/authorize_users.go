@@ -49,20 +49,12 @@ func guardDeleteACLs(c *Call) kmsg.Response {
 // guardCreateDelegationToken lets everybody have tokens of his own, and those of others only
 // with a right (KIP-373).
 func guardCreateDelegationToken(c *Call) kmsg.Response {
-	req := c.Request.(*kmsg.CreateDelegationTokenRequest)
-	if req.OwnerPrincipalName == nil || *req.OwnerPrincipalName == "" {
-		return nil
+	who, owner := c.Principal(), c.tokenOwner()
+	if mayAskForTokens(who) != nil || owner == nil || owner.Same(who) || c.allowed(acl.CreateTokens, acl.User, owner.String()) {
+		return nil // who may not ask for any is told so by the handler
 	}
-	owner := *req.OwnerPrincipalName
-	if req.OwnerPrincipalType != nil {
-		owner = *req.OwnerPrincipalType + ":" + owner
-	}
-	if owner == c.Principal().String() || c.allowed(acl.CreateTokens, acl.User, owner) {
-		return nil
-	}
-	resp := kmsg.NewPtrCreateDelegationTokenResponse()
-	resp.ErrorCode = kerr.DelegationTokenAuthorizationFailed.Code
-	return resp
+	resp := answerToken(owner, who)
+	return refuseToken(resp, kerr.DelegationTokenAuthorizationFailed)
 }
 
 // guardDescribeDelegationToken shows everybody the tokens that he owns or may renew, and the
