@@ -72,6 +72,8 @@ func (p *program) root() *cobra.Command {
 		p.brokerCommand(),
 		p.partitionCommand(),
 		p.tierCommand(),
+		p.userCommand(),
+		p.quotaCommand(),
 		p.docsCommand(),
 	)
 	root.Version = versionText()
