@@ -26,6 +26,7 @@ func (b *Broker) adminHandler() http.Handler {
 	mux.HandleFunc("GET "+adminapi.TierStatusPath, b.tierStatus)
 	mux.HandleFunc("GET "+adminapi.TierVerifyPath, b.tierVerify)
 	b.clusterRoutes(mux)
+	b.roleRoutes(mux)
 	return mux
 }
 

@@ -290,7 +290,9 @@ func (b *Broker) refuseAdmin(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, controller.ErrInvalidRequest):
 		status = http.StatusBadRequest
-	case errors.Is(err, controller.ErrUnknownBroker), errors.Is(err, command.NoBroker):
+	case errors.Is(err, errNotLocal):
+		status = http.StatusForbidden
+	case errors.Is(err, controller.ErrUnknownBroker), errors.Is(err, command.NoBroker), errors.Is(err, command.NoRole):
 		status = http.StatusNotFound
 	case errors.Is(err, quorum.ErrNotLeader), errors.Is(err, quorum.ErrUnknown), errors.Is(err, quorum.ErrClosed), errors.Is(err, metadata.ErrClosed):
 		status = http.StatusServiceUnavailable

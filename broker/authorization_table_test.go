@@ -294,9 +294,13 @@ var authTable = []row{
 	{"ShareAcknowledge", 2, func(w *authWorld) kmsg.Request {
 		return &kmsg.ShareAcknowledgeRequest{GroupID: kmsg.StringPtr("g-other"), MemberID: &w.member, ShareSessionEpoch: 1}
 	}, []need{groupNeed(acl.Read)}, "", nil},
-	{"AddRaftVoter", 1, func(*authWorld) kmsg.Request { return &kmsg.AddRaftVoterRequest{ClusterID: kmsg.StringPtr("another"), VoterID: 9} },
+	{"AddRaftVoter", 1, func(*authWorld) kmsg.Request {
+		return &kmsg.AddRaftVoterRequest{ClusterID: kmsg.StringPtr("another"), VoterID: 9}
+	},
 		[]need{clusterNeed(acl.Alter)}, "", nil},
-	{"RemoveRaftVoter", 0, func(*authWorld) kmsg.Request { return &kmsg.RemoveRaftVoterRequest{ClusterID: kmsg.StringPtr("another"), VoterID: 9} },
+	{"RemoveRaftVoter", 0, func(*authWorld) kmsg.Request {
+		return &kmsg.RemoveRaftVoterRequest{ClusterID: kmsg.StringPtr("another"), VoterID: 9}
+	},
 		[]need{clusterNeed(acl.Alter)}, "", nil},
 	{"InitializeShareGroupState", 0, func(w *authWorld) kmsg.Request {
 		return &kmsg.InitializeShareGroupStateRequest{GroupID: "g", Topics: []kmsg.InitializeShareGroupStateRequestTopic{{TopicID: [16]byte{1}, Partitions: []kmsg.InitializeShareGroupStateRequestTopicPartition{{}}}}}

@@ -12,6 +12,16 @@
 //	DELETE /v1/brokers/{id}/decommission   calls that off: Decommission
 //	POST   /v1/partitions/rebalance        of a RebalanceRequest: Rebalance
 //
+//	GET    /v1/roles                       Roles
+//	GET    /v1/roles/{name}                Role
+//	PUT    /v1/roles/{name}                of a Role, which is made or gets these
+//	                                       bindings: Role
+//	DELETE /v1/roles/{name}                removes it and all grants of it: Role
+//	POST   /v1/roles/{name}/grants         of a GrantRequest: Role
+//
+// The admin API has no login. So roles are shown and changed only for whoever asks from
+// the broker's own machine, whatever http.listener is.
+//
 // With ?topic=NAME, which may be given again, the first two are about these topics only.
 //
 // A failed request is answered with a status of 4xx or 5xx and an Error. A failure
