@@ -30,7 +30,7 @@ const (
 
 // Options say how a broker is run.
 type Options struct {
-	Settings map[string]string // --set key=value
+	Settings map[string]string // --set key=value; {listen} in a value stands for Addr
 	Env      []string          // added to the test's own environment
 	Dir      string            // data.dir; empty: a temporary one of the test
 }
@@ -205,7 +205,7 @@ func (p *Process) launch() error {
 func (p *Process) begin() error {
 	args := slices.Concat(p.within, []string{p.binary}, p.args)
 	for _, key := range slices.Sorted(maps.Keys(p.options.Settings)) {
-		args = append(args, "--set", key+"="+p.options.Settings[key])
+		args = append(args, "--set", key+"="+strings.ReplaceAll(p.options.Settings[key], "{listen}", p.kafka))
 	}
 	var log io.Writer = &p.log
 	if p.logFile != nil {

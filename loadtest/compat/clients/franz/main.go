@@ -11,6 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/tidelinehq/tideline/loadtest/compat/clients/worker"
 )
@@ -26,8 +29,36 @@ var codecs = map[string]kgo.CompressionCodec{
 
 const adminTimeout = 30 * time.Second
 
+// client connects as the options say.
+func client(o worker.Options, more ...kgo.Opt) (*kgo.Client, error) {
+	opts := append([]kgo.Opt{kgo.SeedBrokers(o.Brokers)}, more...)
+	config, err := o.Security.TLS()
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		opts = append(opts, kgo.DialTLSConfig(config))
+	}
+	if s := o.Security; s != nil {
+		switch s.Mechanism {
+		case "PLAIN":
+			opts = append(opts, kgo.SASL(plain.Auth{User: s.User, Pass: s.Password}.AsMechanism()))
+		case "SCRAM-SHA-256":
+			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha256Mechanism()))
+		case "SCRAM-SHA-512":
+			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha512Mechanism()))
+		case "OAUTHBEARER":
+			opts = append(opts, kgo.SASL(oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+				token, err := s.Token()
+				return oauth.Auth{Token: token}, err
+			})))
+		}
+	}
+	return kgo.NewClient(opts...)
+}
+
 func (franz) Create(o worker.Options) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(o.Brokers))
+	c, err := client(o)
 	if err != nil {
 		return err
 	}
@@ -43,8 +74,8 @@ func (franz) Create(o worker.Options) error {
 }
 
 func (franz) Produce(o worker.Options, next func() (worker.Record, bool, error), emit func(any)) error {
-	c, err := kgo.NewClient(
-		kgo.SeedBrokers(o.Brokers), kgo.DefaultProduceTopic(o.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	c, err := client(o,
+		kgo.DefaultProduceTopic(o.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[o.Codec]), kgo.ProducerLinger(20*time.Millisecond),
 	)
 	if err != nil {
@@ -78,7 +109,7 @@ func (franz) Produce(o worker.Options, next func() (worker.Record, bool, error),
 }
 
 func (franz) Consume(o worker.Options, emit func(any)) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(o.Brokers))
+	c, err := client(o)
 	if err != nil {
 		return err
 	}
@@ -147,7 +178,7 @@ func (franz) Group(o worker.Options, emit func(any), stop <-chan struct{}) error
 		}
 	}
 	opts := []kgo.Opt{
-		kgo.SeedBrokers(o.Brokers), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic), kgo.DisableAutoCommit(),
+		kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(told(true)), kgo.OnPartitionsRevoked(told(false)), kgo.OnPartitionsLost(told(false)),
 	}
@@ -156,7 +187,7 @@ func (franz) Group(o worker.Options, emit func(any), stop <-chan struct{}) error
 	} else {
 		opts = append(opts, kgo.SessionTimeout(time.Duration(o.SessionMS)*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond))
 	}
-	c, err := kgo.NewClient(opts...)
+	c, err := client(o, opts...)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,43 @@ public final class Worker {
   private Properties properties() {
     Properties p = new Properties();
     p.put("bootstrap.servers", options.get("brokers").asText());
+    JsonNode s = options.path("security");
+    if (s.isMissingNode()) {
+      return p;
+    }
+    boolean tls = s.has("trust");
+    if (tls) {
+      p.put("ssl.truststore.type", "PKCS12");
+      p.put("ssl.truststore.location", s.get("trust").asText());
+      p.put("ssl.truststore.password", s.get("store_pass").asText());
+    }
+    if (s.has("store")) {
+      p.put("ssl.keystore.type", "PKCS12");
+      p.put("ssl.keystore.location", s.get("store").asText());
+      p.put("ssl.keystore.password", s.get("store_pass").asText());
+      p.put("ssl.key.password", s.get("store_pass").asText());
+    }
+    if (!s.has("mechanism")) {
+      p.put("security.protocol", tls ? "SSL" : "PLAINTEXT");
+      return p;
+    }
+    String mechanism = s.get("mechanism").asText();
+    p.put("security.protocol", tls ? "SASL_SSL" : "SASL_PLAINTEXT");
+    p.put("sasl.mechanism", mechanism);
+    String login = switch (mechanism) {
+      case "PLAIN" -> "org.apache.kafka.common.security.plain.PlainLoginModule";
+      case "OAUTHBEARER" -> "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
+      default -> "org.apache.kafka.common.security.scram.ScramLoginModule";
+    };
+    if (mechanism.equals("OAUTHBEARER")) {
+      String url = "file://" + s.get("token_file").asText();
+      System.setProperty("org.apache.kafka.sasl.oauthbearer.allowed.urls", url);
+      p.put("sasl.oauthbearer.token.endpoint.url", url);
+      p.put("sasl.login.callback.handler.class", "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler");
+      p.put("sasl.jaas.config", login + " required;");
+    } else {
+      p.put("sasl.jaas.config", login + " required username=\"" + s.get("user").asText() + "\" password=\"" + s.get("password").asText() + "\";");
+    }
     return p;
   }
 

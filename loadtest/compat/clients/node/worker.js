@@ -1,6 +1,7 @@
 // KafkaJS behind the protocol of the compat workers (see ../worker/doc.go).
 'use strict';
 
+const fs = require('node:fs');
 const readline = require('node:readline');
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs');
 const lz4 = require('lz4-napi');
@@ -38,8 +39,27 @@ const emitRecord = (partition, m) => {
   emit({ p: partition, o: Number(m.offset), k: encode(m.key), v: encode(m.value), h: headers, t: Number(m.timestamp) });
 };
 
+const connection = (s) => {
+  if (!s) return {};
+  const c = {};
+  if (s.ca) c.ssl = { ca: [fs.readFileSync(s.ca)] };
+  if (s.cert) Object.assign(c.ssl, { cert: fs.readFileSync(s.cert), key: fs.readFileSync(s.key) });
+  if (s.mechanism === 'OAUTHBEARER') {
+    c.sasl = { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: fs.readFileSync(s.token_file, 'utf8').trim() }) };
+  } else if (s.mechanism) {
+    c.sasl = { mechanism: s.mechanism.toLowerCase(), username: s.user, password: s.password };
+  }
+  return c;
+};
+
 const client = (o) =>
-  new Kafka({ clientId: 'compat', brokers: [o.brokers], logLevel: logLevel.ERROR, retry: { retries: 20, initialRetryTime: 100 } });
+  new Kafka({
+    clientId: 'compat',
+    brokers: [o.brokers],
+    logLevel: logLevel.ERROR,
+    retry: { retries: 20, initialRetryTime: 100 },
+    ...connection(o.security),
+  });
 
 async function create(o) {
   const admin = client(o).admin();

@@ -1,13 +1,45 @@
 """librdkafka, through confluent-kafka."""
 
+import base64
+import json
+
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import worker
 
 
+def connection(o):
+    """How the client connects."""
+    c = {"bootstrap.servers": o["brokers"]}
+    s = o.get("security")
+    if s is None:
+        return c
+    if "ca" in s:
+        c["ssl.ca.location"] = s["ca"]
+    if "cert" in s:
+        c.update({"ssl.certificate.location": s["cert"], "ssl.key.location": s["key"]})
+    if "mechanism" not in s:
+        return {**c, "security.protocol": "SSL"}
+    c.update({"security.protocol": "SASL_SSL" if "ca" in s else "SASL_PLAINTEXT", "sasl.mechanisms": s["mechanism"]})
+    if s["mechanism"] == "OAUTHBEARER":
+        c["oauth_cb"] = lambda _: token(s["token_file"])
+    else:
+        c.update({"sasl.username": s["user"], "sasl.password": s["password"]})
+    return c
+
+
+def token(path):
+    """The token in a file, and when it ends."""
+    with open(path) as file:
+        text = file.read().strip()
+    claims = text.split(".")[1]
+    return text, json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+
+
 def create(o):
-    admin = AdminClient({"bootstrap.servers": o["brokers"]})
+    admin = AdminClient(connection(o))
+    admin.poll(0)  # which has the token fetched
     topic = NewTopic(o["topic"], num_partitions=o["partitions"], replication_factor=1, config=o.get("configs") or {})
     for future in admin.create_topics([topic]).values():
         future.result(30)
@@ -16,7 +48,7 @@ def create(o):
 def produce(o):
     producer = Producer(
         {
-            "bootstrap.servers": o["brokers"],
+            **connection(o),
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": o["codec"],
@@ -51,11 +83,12 @@ def emit(message):
 
 
 def consumer(o, **more):
-    return Consumer({"bootstrap.servers": o["brokers"], "enable.auto.commit": False, "auto.offset.reset": "earliest", **more})
+    return Consumer({**connection(o), "enable.auto.commit": False, "auto.offset.reset": "earliest", **more})
 
 
 def consume(o):
     c = consumer(o, **{"group.id": "unused"})
+    c.poll(0)  # which has the token fetched
     numbers = c.list_topics(o["topic"], timeout=30).topics[o["topic"]].partitions
     if o["from"] == "beginning":
         start = [TopicPartition(o["topic"], n, OFFSET_BEGINNING) for n in numbers]

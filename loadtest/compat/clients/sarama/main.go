@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/xdg-go/scram"
 
 	"github.com/tidelinehq/tideline/loadtest/compat/clients/worker"
 )
@@ -22,14 +23,67 @@ var codecs = map[string]sarama.CompressionCodec{
 	"lz4": sarama.CompressionLZ4, "zstd": sarama.CompressionZSTD,
 }
 
-func config() *sarama.Config {
+// config says how the client connects.
+func config(o worker.Options) (*sarama.Config, error) {
 	c := sarama.NewConfig()
 	c.Version = sarama.MaxVersion
-	return c
+	s := o.Security
+	if s == nil {
+		return c, nil
+	}
+	var err error
+	if c.Net.TLS.Config, err = s.TLS(); err != nil {
+		return nil, err
+	}
+	c.Net.TLS.Enable = c.Net.TLS.Config != nil
+	if s.Mechanism == "" {
+		return c, nil
+	}
+	n := &c.Net.SASL
+	n.Enable, n.Mechanism, n.User, n.Password, n.Version = true, sarama.SASLMechanism(s.Mechanism), s.User, s.Password, sarama.SASLHandshakeV1
+	switch s.Mechanism {
+	case sarama.SASLTypeSCRAMSHA256:
+		n.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &conversation{hash: scram.SHA256} }
+	case sarama.SASLTypeSCRAMSHA512:
+		n.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &conversation{hash: scram.SHA512} }
+	case sarama.SASLTypeOAuth:
+		n.TokenProvider = tokens{s}
+	}
+	return c, nil
 }
 
+// tokens reads tokens from a file.
+type tokens struct{ s *worker.Security }
+
+func (t tokens) Token() (*sarama.AccessToken, error) {
+	text, err := t.s.Token()
+	return &sarama.AccessToken{Token: text}, err
+}
+
+// conversation is SCRAM as Sarama wants to be given it.
+type conversation struct {
+	hash scram.HashGeneratorFcn
+	talk *scram.ClientConversation
+}
+
+func (c *conversation) Begin(user, password, authorization string) error {
+	client, err := c.hash.NewClient(user, password, authorization)
+	if err != nil {
+		return err
+	}
+	c.talk = client.NewConversation()
+	return nil
+}
+
+func (c *conversation) Step(challenge string) (string, error) { return c.talk.Step(challenge) }
+func (c *conversation) Done() bool                            { return c.talk.Done() }
+
 func (client) Create(o worker.Options) error {
-	admin, err := sarama.NewClusterAdmin([]string{o.Brokers}, config())
+	c, err := config(o)
+	if err != nil {
+		return err
+	}
+	admin, err := sarama.NewClusterAdmin([]string{o.Brokers}, c)
 	if err != nil {
 		return err
 	}
@@ -42,7 +96,10 @@ func (client) Create(o worker.Options) error {
 }
 
 func (client) Produce(o worker.Options, next func() (worker.Record, bool, error), emit func(any)) error {
-	c := config()
+	c, err := config(o)
+	if err != nil {
+		return err
+	}
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
 	c.Net.MaxOpenRequests = 1 // Sarama's condition for idempotence
@@ -91,7 +148,11 @@ func (client) Produce(o worker.Options, next func() (worker.Record, bool, error)
 }
 
 func (client) Consume(o worker.Options, emit func(any)) error {
-	c, err := sarama.NewClient([]string{o.Brokers}, config())
+	settings, err := config(o)
+	if err != nil {
+		return err
+	}
+	c, err := sarama.NewClient([]string{o.Brokers}, settings)
 	if err != nil {
 		return err
 	}
@@ -137,7 +198,10 @@ func (client) Consume(o worker.Options, emit func(any)) error {
 }
 
 func (client) Group(o worker.Options, emit func(any), stop <-chan struct{}) error {
-	c := config()
+	c, err := config(o)
+	if err != nil {
+		return err
+	}
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Enable = false
 	c.Consumer.Group.Session.Timeout = time.Duration(o.SessionMS) * time.Millisecond

@@ -12,6 +12,8 @@
 //	group    a member of a consumer group: output is {"assigned":[partitions]} after each rebalance and the records; their offsets
 //	         are committed after they were written. Leaves when its input ends.
 //
+// Options.Security says how the client proves who it is, and by what it knows the broker.
+//
 // Keys, values and header values are base64 or null. This package has the Go side of both ends; clients in other languages speak it
 // for themselves.
 package worker

@@ -2,16 +2,20 @@ package worker
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 )
 
 // Options are the second argument of a program. Which are used depends on the verb.
 type Options struct {
 	Brokers    string            `json:"brokers"`
+	Security   *Security         `json:"security,omitempty"` // nil: in the clear, and nobody asks who it is
 	Topic      string            `json:"topic"`
 	Partitions int               `json:"partitions,omitempty"` // create
 	Configs    map[string]string `json:"configs,omitempty"`    // create
@@ -24,6 +28,49 @@ type Options struct {
 	Group      string            `json:"group,omitempty"`      // group
 	SessionMS  int               `json:"session_ms,omitempty"` // group: session timeout
 	Protocol   string            `json:"protocol,omitempty"`   // group: consumer for the protocol of KIP-848, whose times are the broker's
+}
+
+// Security is how a client proves who it is. Files are in PEM, but for the stores, which Java takes.
+type Security struct {
+	Mechanism string `json:"mechanism,omitempty"` // of SASL; empty: none
+	User      string `json:"user,omitempty"`
+	Password  string `json:"password,omitempty"`
+	TokenFile string `json:"token_file,omitempty"` // OAUTHBEARER
+	CA        string `json:"ca,omitempty"`         // empty: no TLS
+	Cert      string `json:"cert,omitempty"`       // empty: no certificate is shown
+	Key       string `json:"key,omitempty"`
+	Trust     string `json:"trust,omitempty"` // PKCS12 with what CA has
+	Store     string `json:"store,omitempty"` // PKCS12 with Cert and Key
+	StorePass string `json:"store_pass,omitempty"`
+}
+
+// TLS is what a Go client is to speak TLS with; nil: none.
+func (s *Security) TLS() (*tls.Config, error) {
+	if s == nil || s.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(s.CA)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate: path=%s", s.CA)
+	}
+	if s.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// Token reads the token of OAUTHBEARER, which may be another one each time.
+func (s *Security) Token() (string, error) {
+	b, err := os.ReadFile(s.TokenFile)
+	return strings.TrimSpace(string(b)), err
 }
 
 // Record is one record on its way in or out. Nil is null.
