@@ -233,10 +233,10 @@ func TestSecureExchange(t *testing.T) {
 }
 
 // TestSecureUnderLoad has clients write and read all the while, in every way in, as the broker's certificate changes again and again and
-// every proof ends after two seconds. No error may reach the application, and nothing may be lost or twice.
+// every proof ends after three seconds. No error may reach the application, and nothing may be lost or twice.
 func TestSecureUnderLoad(t *testing.T) {
-	f := build(t, map[string]string{"connections.max.reauth.ms": "2000"})
-	lasts := 20 * time.Second
+	f := build(t, map[string]string{"connections.max.reauth.ms": "3000"})
+	lasts := 25 * time.Second
 	if os.Getenv("TIDELINE_LONG") != "" {
 		lasts = 3 * time.Minute
 	}

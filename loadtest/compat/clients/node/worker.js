@@ -58,6 +58,8 @@ const client = (o) =>
     brokers: [o.brokers],
     logLevel: logLevel.ERROR,
     retry: { retries: 20, initialRetryTime: 100 },
+    // The default of ten seconds has it prove anew before each request where proofs are shorter, which no broker allows.
+    reauthenticationThreshold: 1000,
     ...connection(o.security),
   });
 
