@@ -69,6 +69,8 @@ func (p *program) root() *cobra.Command {
 		p.consumeCommand(),
 		p.groupCommand(),
 		p.clusterCommand(),
+		p.aclCommand(),
+		p.roleCommand(),
 		p.brokerCommand(),
 		p.partitionCommand(),
 		p.tierCommand(),
