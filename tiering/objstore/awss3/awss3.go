@@ -43,7 +43,7 @@ func Open(ctx context.Context, cfg s3proto.Config) (*Store, error) {
 	if base.Region == "" {
 		return nil, objstore.Errorf(objstore.ErrInvalid, "no region (name it in the URL, in AWS_REGION or in the shared configuration)")
 	}
-	s := &Store{cfg: cfg, transport: s3proto.NewTransport(cfg.MaxConns)}
+	s := &Store{cfg: cfg, transport: s3proto.NewTransport(cfg.MaxConns, cfg.TLS)}
 	s.client = s3.NewFromConfig(base, func(o *s3.Options) {
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(cfg.Endpoint)

@@ -49,7 +49,7 @@ func Open(cfg s3proto.Config) (*Store, error) {
 	if cfg.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
-	s := &Store{cfg: cfg, transport: s3proto.NewTransport(cfg.MaxConns)}
+	s := &Store{cfg: cfg, transport: s3proto.NewTransport(cfg.MaxConns, cfg.TLS)}
 	switch cfg.SSE {
 	case "AES256":
 		s.sse = encrypt.NewSSE()

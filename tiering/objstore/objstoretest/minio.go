@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -38,7 +39,12 @@ type MinIO struct {
 	User     string
 	Password string
 
+	// CAFile has the authority of a server with TLS; "" without.
+	CAFile string
+
 	binary, dir, addr string
+	certs             string // directory of its key and certificate; "" without TLS
+	secure            *tls.Config
 	proc              *process
 }
 
@@ -46,7 +52,18 @@ type MinIO struct {
 // environment gets its credentials (so the test cannot be parallel).
 func StartMinIO(tb testing.TB) *MinIO {
 	tb.Helper()
-	m, err := start(tb.TempDir())
+	return startFor(tb, false)
+}
+
+// StartMinIOTLS is StartMinIO with a server that speaks TLS only.
+func StartMinIOTLS(tb testing.TB) *MinIO {
+	tb.Helper()
+	return startFor(tb, true)
+}
+
+func startFor(tb testing.TB, secure bool) *MinIO {
+	tb.Helper()
+	m, err := start(tb.TempDir(), secure)
 	if err != nil {
 		tb.Fatalf("start MinIO: %v", err)
 	}
@@ -72,7 +89,7 @@ func Shared(tb testing.TB) *MinIO {
 	tb.Helper()
 	shared.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "tideline-minio-"); shared.err == nil {
-			shared.m, shared.err = start(shared.dir)
+			shared.m, shared.err = start(shared.dir, false)
 		}
 	})
 	if shared.err != nil {
@@ -107,7 +124,7 @@ func (m *MinIO) URL(driver, prefix string) string {
 
 // Config is the same place for a backend's own Open.
 func (m *MinIO) Config(prefix string) s3proto.Config {
-	return s3proto.Config{Bucket: m.Bucket, Prefix: prefix, Endpoint: m.Endpoint, Region: "us-east-1", PathStyle: true}
+	return s3proto.Config{Bucket: m.Bucket, Prefix: prefix, Endpoint: m.Endpoint, Region: "us-east-1", PathStyle: true, TLS: m.secure}
 }
 
 // Env is the credentials as environment variables, for a process that the test starts.
@@ -162,7 +179,7 @@ func (m *MinIO) Restart() error {
 	return m.launch()
 }
 
-func start(dir string) (*MinIO, error) {
+func start(dir string, secure bool) (*MinIO, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
 	binary, err := devtools.Path(ctx, "minio")
@@ -170,11 +187,18 @@ func start(dir string) (*MinIO, error) {
 		return nil, err
 	}
 	m := &MinIO{Bucket: "tideline", User: "tideline-test", Password: secret(), binary: binary, dir: filepath.Join(dir, "minio")}
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+		if err := m.makeCertificates(dir); err != nil {
+			return nil, err
+		}
+	}
 	for try := 1; ; try++ {
 		if m.addr, err = freeAddr(); err != nil {
 			return nil, err
 		}
-		m.Endpoint = "http://" + m.addr
+		m.Endpoint = scheme + m.addr
 		if err = m.launch(); err == nil {
 			break
 		}
@@ -212,7 +236,11 @@ func (m *MinIO) createBucket() error {
 }
 
 func (m *MinIO) launch() error {
-	cmd := exec.Command(m.binary, "server", "--quiet", "--address", m.addr, m.dir)
+	args := []string{"server", "--quiet", "--address", m.addr}
+	if m.certs != "" {
+		args = append(args, "--certs-dir", m.certs)
+	}
+	cmd := exec.Command(m.binary, append(args, m.dir)...)
 	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+m.User, "MINIO_ROOT_PASSWORD="+m.Password, "MINIO_UPDATE=off", "MINIO_BROWSER=off")
 	proc, err := startProcess(cmd)
 	if err != nil {

@@ -13,6 +13,11 @@
 // ETag, several rounds each, reads back what is there, and believes only that. It also sends a body with a wrong CRC-32C, and looks whether the store
 // refuses it.
 //
+// # Encryption
+//
+// An https endpoint is spoken to over TLS, checked against the authorities of the system or those that ReadTLS reads. A certificate that nobody
+// vouches for is no reason to wait: it is refused at once, as what it is.
+//
 // # What it refuses
 //
 // Credentials in the URL: they come from the AWS standard chain (environment, shared configuration, web identity, instance

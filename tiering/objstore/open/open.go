@@ -2,6 +2,7 @@ package open
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 // Options of Open. The zero value is right for production, but for Retry.Logger and Retry.Registerer.
 type Options struct {
 	Retry retry.Options
+	// TLS is for s3:// URLs with an https endpoint; see ReadTLS. nil: the system's authorities, and TLS 1.2 at least.
+	TLS *tls.Config
 	// Decorate, when set, wraps the backend below the retries: for tests with faultstore.
 	Decorate func(objstore.Store) objstore.Store
 }
@@ -30,6 +33,7 @@ func Open(ctx context.Context, url string, opts Options) (objstore.Store, error)
 	if err != nil {
 		return nil, err
 	}
+	l.S3.TLS = opts.TLS
 	backend, err := l.withRegion().backend(ctx)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package s3proto
 
 import (
+	"crypto/tls"
 	"net/url"
 	"strings"
 
@@ -17,6 +18,8 @@ type Config struct {
 	SSE       string // server-side encryption: "", "AES256" or "aws:kms"
 	KMSKeyID  string // only with "aws:kms"; "" is the bucket's default key
 	MaxConns  int    // connections to the store, 0: DefaultMaxConns
+	// TLS is for a server at an https endpoint; nil: the system's authorities, and TLS 1.2 at least. It must not be changed.
+	TLS *tls.Config
 }
 
 // Check refuses with ErrInvalid what cannot be a place.

@@ -1,6 +1,7 @@
 package s3proto
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -24,8 +25,9 @@ const (
 )
 
 // NewTransport makes the HTTP transport of one store. HTTP/1.1 only: one stream of HTTP/2 would share flow control and head-of-line
-// blocking among all transfers. maxConns 0 is DefaultMaxConns.
-func NewTransport(maxConns int) *http.Transport {
+// blocking among all transfers. maxConns 0 is DefaultMaxConns;
+// secure nil is what Config.TLS says of it.
+func NewTransport(maxConns int, secure *tls.Config) *http.Transport {
 	if maxConns == 0 {
 		maxConns = DefaultMaxConns
 	}
@@ -33,6 +35,7 @@ func NewTransport(maxConns int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
+		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    tlsTimeout,
 		MaxIdleConns:           maxConns,
 		MaxIdleConnsPerHost:    maxConns,
