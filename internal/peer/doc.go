@@ -29,6 +29,12 @@
 // In a request the status is 0; in an answer 0 means done, and anything else that the payload is the text of an error: 1 the handler
 // failed, 2 nobody handles the type, 3 too many requests at once.
 //
+// # Encryption
+//
+// With Options.TLS both ends of every connection shake hands before anything else is said, and each shows a certificate. Options.TLS is asked for
+// each connection, so that new certificates serve new connections. A handshake that fails is never taken for a proof that the other
+// process is gone.
+//
 // # What it refuses
 //
 // Another cluster, another node than the one that was meant, another protocol, a frame above its bound, a handshake that takes

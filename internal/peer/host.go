@@ -24,9 +24,9 @@ type Options struct {
 	Listener    net.Listener  // nil: nobody can reach this host, as in a cluster of one
 	// Dialer opens a connection to HOST:PORT; nil: TCP.
 	Dialer func(ctx context.Context, address string) (net.Conn, error)
-	// TLS is used on both ends of every connection: its Certificates for either role, its RootCAs and ClientCAs for the other
-	// side. nil: plain.
-	TLS *tls.Config
+	// TLS makes the TLS of each connection, for either end: Certificates for this broker, RootCAs and ClientCAs for the other one, and
+	// ClientAuth as it wishes. nil: plain.
+	TLS func() (*tls.Config, error)
 
 	HandshakeTimeout time.Duration // 5 s
 	MaxConnections   int           // accepted at once, over all kinds: 1024
@@ -174,11 +174,11 @@ func (h *Host) leave(conn net.Conn) {
 
 // welcome shakes hands with who dialed, and hands the connection on.
 func (h *Host) welcome(raw net.Conn, crowded bool) error {
-	conn := raw
-	if h.opts.TLS != nil {
-		conn = tls.Server(raw, h.opts.TLS)
+	if err := raw.SetDeadline(time.Now().Add(h.opts.HandshakeTimeout)); err != nil {
+		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(h.opts.HandshakeTimeout)); err != nil {
+	conn, err := h.secure(h.ctx, raw, "")
+	if err != nil {
 		return err
 	}
 	b, err := readFrame(conn)
@@ -258,28 +258,20 @@ func (h *Host) Dial(ctx context.Context, address string, to int32, k Kind) (*Con
 }
 
 func (h *Host) greet(ctx context.Context, raw net.Conn, address string, to int32, k Kind) (*Conn, error) {
-	conn := raw
-	if h.opts.TLS != nil {
-		config := h.opts.TLS.Clone()
-		if config.ServerName == "" {
-			host, _, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			config.ServerName = host
-		}
-		conn = tls.Client(raw, config)
-	}
 	// Whatever ends first, the deadline or the caller's patience, ends the handshake.
 	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	conn, err := h.secure(ctx, raw, address)
+	if err != nil {
+		return nil, err
+	}
 	hi := hello{version: version, kind: k, from: h.identity(), to: to}
 	if err := writeFrame(conn, hi.append(nil)); err != nil {
 		return nil, err
 	}
 	b, err := readFrame(conn)
 	if err != nil {
-		return nil, err
+		return nil, refusedCertificate(err)
 	}
 	a, err := parseAnswer(b)
 	switch {
