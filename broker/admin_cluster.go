@@ -33,7 +33,7 @@ const (
 
 // clusterRoutes adds the part of the admin API that is about brokers and where
 // replicas are. What changes something is refused when a page of another origin
-// asks for it: the API has no login, and a browser on this machine reaches it.
+// asks for it: a browser on this machine reaches the API, and remembers a login.
 func (b *Broker) clusterRoutes(mux *http.ServeMux) {
 	same := http.NewCrossOriginProtection()
 	mux.HandleFunc("GET "+adminapi.BrokersPath, b.adminBrokers)

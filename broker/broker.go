@@ -62,6 +62,8 @@ type Broker struct {
 	http  net.Listener
 	web   *http.Server
 
+	adminTLS, peerTLS *tlsFiles // nil: plain
+
 	incarnation metadata.ID // of this process
 	peers       *peer.Host  // nil in a cluster of one
 	member      *membership.Member
@@ -172,9 +174,9 @@ func (b *Broker) serve(context.Context) error {
 		})
 	}
 	if b.http != nil {
-		b.web = &http.Server{Handler: b.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+		b.web = b.newAdminServer()
 		b.background(func() {
-			if err := b.web.Serve(b.http); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			if err := b.serveAdmin(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				b.fail(fmt.Errorf("http.listener: %w", err))
 			}
 		})

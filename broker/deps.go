@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
 	"time"
 
@@ -48,7 +50,15 @@ func (d *Deps) setDefaults(cfg *config.Config) {
 	}
 	if d.Store == nil {
 		d.Store = func(ctx context.Context, o retry.Options) (objstore.Store, error) {
-			return open.Open(ctx, cfg.ObjectStore, open.Options{Retry: o})
+			lowest := uint16(tls.VersionTLS12)
+			if cfg.ObjectStoreTLSMinVersion == "TLSv1.3" {
+				lowest = tls.VersionTLS13
+			}
+			secure, err := open.ReadTLS(cfg.ObjectStoreCAFile, lowest)
+			if err != nil {
+				return nil, fmt.Errorf("object.store.ca.file: %w", err)
+			}
+			return open.Open(ctx, cfg.ObjectStore, open.Options{Retry: o, TLS: secure})
 		}
 	}
 	if d.Now == nil {

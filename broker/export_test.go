@@ -36,12 +36,6 @@ func (b *Broker) MarkersWritten(f func(topic string, index int32, producerID int
 	}
 }
 
-// ChangeQuotas changes quotas, and returns when the broker goes by them.
-func (b *Broker) ChangeQuotas(ctx context.Context, changes ...command.QuotaChange) error {
-	_, err := b.meta.Propose(ctx, &command.ChangeQuotas{Changes: changes})
-	return err
-}
-
 // Address returns where a listener is reached.
 func (b *Broker) Address(listener int) string { return b.kafka[listener].Addr().String() }
 

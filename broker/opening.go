@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,18 @@ func (b *Broker) listen(ctx context.Context) error {
 		return fmt.Errorf("http.listener: %w", err)
 	}
 	b.http = bound
+	if err := b.checkAdminPort(bound.Addr()); err != nil {
+		return err
+	}
+	if b.cfg.HTTPCertificate == "" {
+		return nil
+	}
+	b.adminTLS, err = newTLSFiles(&tlsFiles{
+		certificate: b.cfg.HTTPCertificate, key: b.cfg.HTTPKey, minVersion: tls.VersionTLS12, logger: b.logger.With("part", "http"),
+	})
+	if err != nil {
+		return fmt.Errorf("http.ssl.certificate: %w", err)
+	}
 	return nil
 }
 
@@ -49,12 +62,30 @@ func (b *Broker) openPeers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rpc.listener: %w", err)
 	}
+	secure, err := b.openPeerTLS()
+	if err != nil {
+		return errors.Join(fmt.Errorf("peer.tls.certificate: %w", err), bound.Close())
+	}
 	b.peers = peer.New(peer.Options{
+		TLS:  secure,
 		Node: b.cfg.NodeID, Incarnation: b.incarnation, Listener: bound, Dialer: b.deps.Dial, Cluster: b.clusterID,
 		Logger: b.logger.With("part", "peers"),
 	})
 	b.peers.Start()
 	return nil
+}
+
+// openPeerTLS reads the files of the TLS between brokers; nil where they have none.
+func (b *Broker) openPeerTLS() (func() (*tls.Config, error), error) {
+	if b.cfg.PeerTLSCertificate == "" {
+		return nil, nil
+	}
+	var err error
+	b.peerTLS, err = newTLSFiles(&tlsFiles{
+		certificate: b.cfg.PeerTLSCertificate, key: b.cfg.PeerTLSKey, ca: b.cfg.PeerTLSCA, minVersion: tls.VersionTLS13,
+		logger: b.logger.With("part", "peers"),
+	})
+	return b.peerTLS.current, err
 }
 
 // clusterID is that of the metadata, empty while they are not known.

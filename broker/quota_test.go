@@ -13,9 +13,9 @@ import (
 // quota sets a limit of the client that the tests are, or takes it away with 0.
 func (n *node) quota(key string, value float64) {
 	n.tb.Helper()
-	err := n.b.ChangeQuotas(n.tb.Context(), command.QuotaChange{
-		Entity: command.QuotaEntity{{Type: command.QuotaClientID, Name: "test"}}, Key: key, Value: value, Remove: value == 0,
-	})
+	err := n.b.Propose(n.tb.Context(), &command.ChangeQuotas{Changes: []command.QuotaChange{
+		{Entity: command.QuotaEntity{{Type: command.QuotaClientID, Name: "test"}}, Key: key, Value: value, Remove: value == 0},
+	}})
 	if err != nil {
 		n.tb.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func longer(k1 quota.Kind, d1 time.Duration, k2 quota.Kind, d2 time.Duration) (q
 
 // requestTime counts what a request cost.
 func (a *API) requestTime(r *server.Request, m *meter, now time.Time) time.Duration {
-	if m.now == nil || exempt(r.Key) {
+	if m.now == nil || exempt(r.Key) || !r.Conn.Authenticated() {
 		return 0
 	}
 	user, id := client(r)

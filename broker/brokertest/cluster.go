@@ -119,7 +119,8 @@ func newBrokers(tb testing.TB, binary string, n int, o *ClusterOptions) ([]*Proc
 			"node.id": strconv.Itoa(i + 1), "data.dir": o.Dirs[i], "object.store": o.ObjectStore,
 			"listeners": "PLAINTEXT://" + kafka, "http.listener": http, "rpc.listener": rpc, "cluster.seeds": strings.Join(seeds, ","),
 			"default.replication.factor": "3", "offsets.topic.replication.factor": "3", "min.insync.replicas": "2",
-			"cache.disk.bytes": "64MiB", // reserved at once; the default supposes a disk of each broker's own
+			"http.allow.unauthenticated": "true",  // the network of a place is its own
+			"cache.disk.bytes":           "64MiB", // reserved at once; the default supposes a disk of each broker's own
 		}
 		maps.Copy(settings, o.Settings)
 		if i < len(o.Each) {

@@ -52,6 +52,16 @@ type Config struct {
 	StoreReloadInterval  time.Duration `key:"ssl.reload.interval.ms"`
 	FailedAuthentication time.Duration `key:"connection.failed.authentication.delay.ms"`
 
+	PeerTLSCertificate       string `key:"peer.tls.certificate"`
+	PeerTLSKey               string `key:"peer.tls.key"`
+	PeerTLSCA                string `key:"peer.tls.ca"`
+	ObjectStoreCAFile        string `key:"object.store.ca.file"`
+	ObjectStoreTLSMinVersion string `key:"object.store.tls.min.version"`
+	HTTPCertificate          string `key:"http.ssl.certificate"`
+	HTTPKey                  string `key:"http.ssl.key"`
+	HTTPUsers                string `key:"http.users"`
+	HTTPAllowUnauthenticated bool   `key:"http.allow.unauthenticated"`
+
 	WALSync      string `key:"wal.sync"` // "always" or "os"
 	WALMaxBytes  int64  `key:"wal.max.bytes"`
 	WALFileBytes int64  `key:"wal.file.bytes"`

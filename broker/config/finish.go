@@ -26,6 +26,7 @@ func (c *Config) finish() Errors {
 		refuse("broker.heartbeat.interval.ms", "it must not exceed half of broker.session.timeout.ms")
 	}
 	c.listen(refuse)
+	c.checkPorts(refuse)
 
 	if c.GroupMinSessionTimeout > c.GroupMaxSessionTimeout {
 		refuse("group.min.session.timeout.ms", "it must not exceed group.max.session.timeout.ms")

@@ -164,6 +164,7 @@ const envPrefix = "TIDELINE_"
 var clientVariables = map[string]bool{
 	"TIDELINE_BROKERS":       true,
 	"TIDELINE_HTTP":          true,
+	"TIDELINE_HTTP_PASSWORD": true,
 	"TIDELINE_SASL_PASSWORD": true,
 }
 

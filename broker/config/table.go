@@ -30,6 +30,7 @@ var groups = []struct {
 	{"Quotas and bounds on clients", quotaSettings},
 	{"Encryption", encryptionSettings},
 	{"Authentication", authenticationSettings},
+	{"Other ports and the object store", portSettings},
 	{"The WAL", walSettings},
 	{"Tiering and caches", tierSettings},
 	{"Topics", topicSettings},

@@ -27,25 +27,27 @@ func (p *program) brokerCommand() *cobra.Command {
 // of a cluster.
 type clusterConnection struct {
 	*connection
-	http string
+	admin adminConnection
 }
 
 func (p *program) clusterFlags(flags *pflag.FlagSet) *clusterConnection {
 	c := &clusterConnection{connection: p.connectionFlags(flags)}
-	flags.StringVar(&c.http, "http", p.getenv("TIDELINE_HTTP"), "`HOST:PORT` or URL of a broker's admin API (env TIDELINE_HTTP); empty: asked of --brokers")
+	flags.StringVar(&c.admin.http, "http", p.getenv("TIDELINE_HTTP"), "`HOST:PORT` or URL of a broker's admin API (env TIDELINE_HTTP); empty: asked of --brokers")
+	c.admin.loginFlags(p, flags)
 	return c
 }
 
 // call asks the admin API and decodes its answer into v.
 func (c *clusterConnection) call(ctx context.Context, method, path string, body, v any) error {
-	if c.http == "" {
+	if c.admin.http == "" {
 		address, err := c.findAdmin(ctx)
 		if err != nil {
 			return err
 		}
-		c.http = address
+		c.admin.http = address
 	}
-	a := &adminConnection{http: c.http, timeout: c.timeout}
+	a := &c.admin
+	a.timeout = c.timeout
 	answer, err := a.call(ctx, method, path, nil, body)
 	if err != nil {
 		return err
@@ -84,6 +86,12 @@ func (c *clusterConnection) findAdmin(ctx context.Context) (address string, err 
 
 func adminAddress(configs kadm.ResourceConfigs, host string) string {
 	for _, r := range configs {
+		scheme := "http://"
+		for _, kv := range r.Configs {
+			if kv.Key == "http.ssl.certificate" && fromPointer(kv.Value) != "" {
+				scheme = "https://"
+			}
+		}
 		for _, kv := range r.Configs {
 			if kv.Key != "http.listener" {
 				continue
@@ -95,7 +103,7 @@ func adminAddress(configs kadm.ResourceConfigs, host string) string {
 			if ip := net.ParseIP(bound); bound == "" || ip != nil && ip.IsUnspecified() {
 				bound = host
 			}
-			return net.JoinHostPort(bound, port)
+			return scheme + net.JoinHostPort(bound, port)
 		}
 	}
 	return ""

@@ -100,9 +100,18 @@ func TestAdminAddress(t *testing.T) {
 		"name:1": "name:1", "127.0.0.1:0": "", "": "", "nonsense": "",
 	} {
 		configs := kadm.ResourceConfigs{{Name: "1", Configs: []kadm.Config{{Key: "other"}, {Key: "http.listener", Value: &listener}}}}
+		if want != "" {
+			want = "http://" + want
+		}
 		if got := adminAddress(configs, "host"); got != want {
 			t.Errorf("%q: %q", listener, got)
 		}
+	}
+	listener, certificate := "a:1", "/etc/broker.pem"
+	if got := adminAddress(kadm.ResourceConfigs{{Configs: []kadm.Config{
+		{Key: "http.listener", Value: &listener}, {Key: "http.ssl.certificate", Value: &certificate},
+	}}}, "host"); got != "https://a:1" {
+		t.Errorf("with a certificate: %q", got)
 	}
 	if got := adminAddress(kadm.ResourceConfigs{{Name: "1"}}, "host"); got != "" {
 		t.Errorf("no setting: %q", got)

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -26,9 +29,12 @@ func (p *program) tierCommand() *cobra.Command {
 
 // adminConnection is the flags of commands that ask the admin API.
 type adminConnection struct {
-	http    string
-	timeout time.Duration
-	output  output
+	http     string
+	user     string
+	password string
+	ca       string
+	timeout  time.Duration
+	output   output
 }
 
 func (p *program) adminFlags(flags *pflag.FlagSet) *adminConnection {
@@ -38,9 +44,34 @@ func (p *program) adminFlags(flags *pflag.FlagSet) *adminConnection {
 		address = "127.0.0.1:8080"
 	}
 	flags.StringVar(&a.http, "http", address, "`HOST:PORT` or URL of a broker's admin API (env TIDELINE_HTTP)")
+	a.loginFlags(p, flags)
 	flags.DurationVar(&a.timeout, "timeout", 15*time.Second, "how long to wait for the first answer")
 	a.output.flag(flags)
 	return a
+}
+
+// loginFlags are those of an admin API that has TLS and users.
+func (a *adminConnection) loginFlags(p *program, flags *pflag.FlagSet) {
+	flags.StringVar(&a.user, "http-user", "", "`name` of a user of the admin API; the password comes from the environment (TIDELINE_HTTP_PASSWORD)")
+	flags.StringVar(&a.ca, "http-ca", "", "PEM `file` of the authorities that vouch for an admin API at an https URL; empty: those of the system")
+	a.password = p.getenv("TIDELINE_HTTP_PASSWORD")
+}
+
+// secure is the TLS of an admin API at an https URL.
+func (a *adminConnection) secure() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if a.ca == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(a.ca)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usagef("--http-ca has no certificates in PEM: %s", a.ca)
+	}
+	return c, nil
 }
 
 // get asks the admin API. The caller closes the body.
@@ -74,10 +105,18 @@ func (a *adminConnection) call(ctx context.Context, method, path string, query u
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	secure, err := a.secure()
+	if err != nil {
+		return nil, err
+	}
+	if a.user != "" {
+		request.SetBasicAuth(a.user, a.password)
+	}
 	client := &http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: a.timeout}).DialContext,
 		ResponseHeaderTimeout: a.timeout,
+		TLSClientConfig:       secure,
 	}}
 	response, err := client.Do(request)
 	if err != nil {
