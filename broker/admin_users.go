@@ -31,7 +31,7 @@ type adminUsers struct {
 	authorizer func() *acl.Authorizer
 	audit      *audit.Log
 	salt       [32]byte      // of this process, so that known holds no passwords
-	slots chan struct{} // checks that run at once: each costs as much as the user's iterations
+	slots      chan struct{} // checks that run at once: each costs as much as the user's iterations
 
 	mu         sync.Mutex // guards what follows
 	generation uint64     // of the credentials by which the known ones were good

@@ -75,7 +75,13 @@ func (b *Broker) limit(c *config.Config) {
 	if c.MaxConnectionCreationRate != math.MaxInt32 {
 		rate = float64(c.MaxConnectionCreationRate)
 	}
-	b.quotas.SetConnectionRates(rate, nil)
+	listeners := make(map[string]float64, len(c.Listeners))
+	for _, l := range c.Listeners {
+		if n := c.ListenerLimits(l).ConnectionCreationRate; n != math.MaxInt32 {
+			listeners[l.Name] = float64(n)
+		}
+	}
+	b.quotas.SetConnectionRates(rate, listeners)
 }
 
 func connectionLimits(c *config.Config) server.Limits {
@@ -83,7 +89,11 @@ func connectionLimits(c *config.Config) server.Limits {
 	if err != nil {
 		panic("a setting that its row does not allow: " + err.Error())
 	}
+	perListener := make(map[string]int, len(c.Listeners))
+	for _, l := range c.Listeners {
+		perListener[l.Name] = int(c.ListenerLimits(l).Connections)
+	}
 	return server.Limits{
-		Connections: int(c.MaxConnections), PerIP: int(c.MaxConnectionsPerIP), PerIPOf: overrides, Unauthenticated: int(c.MaxUnauthenticated),
+		Connections: int(c.MaxConnections), PerIP: int(c.MaxConnectionsPerIP), PerIPOf: overrides, PerListener: perListener, Unauthenticated: int(c.MaxUnauthenticated),
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -20,14 +21,26 @@ var quotaSettings = []Setting{
 	{Key: "max.connections.per.ip.overrides", Type: String, Update: PerBroker,
 		Allowed: orEmpty(parsed("ADDRESS:NUMBER, separated by commas; an IPv6 address in brackets or bare", ParseConnectionOverrides), "none"),
 		Doc:     "max.connections.per.ip for addresses that have one of their own. Names of hosts are not looked up."},
-	{Key: "max.connection.creation.rate", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt), Update: PerBroker,
-		Doc: "The connections per second that are accepted, over all listeners. Those above wait to be accepted."},
+	{Key: "max.connection.creation.rate", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt), Update: PerBroker, PerListener: true,
+		Doc: "The connections per second that are accepted, over all listeners, or by one. Those above wait to be accepted."},
 	{Key: "max.unauthenticated.connections", Type: Int, Default: "1000", Allowed: between(1, maxInt), Update: PerBroker,
 		Doc: "The connections that may be open at once whose client has yet to prove who it is. One more closes the one that takes longest."},
 	{Key: "connections.authentication.timeout.ms", Type: Int, Default: "30000", Allowed: between(100, 3_600_000),
 		Doc: "How long a client may take to prove who it is, from the moment at which it connected: TLS handshake and SASL exchange together."},
 	{Key: "sasl.server.max.receive.size", Type: Int, Default: "524288", Allowed: between(1024, maxInt),
 		Doc: "The largest request that is read from a client that has yet to prove who it is."},
+}
+
+// ListenerLimits bound the connections of one listener; where it has none of its own they are the broker's.
+type ListenerLimits struct {
+	Connections            int32 `key:"max.connections"`
+	ConnectionCreationRate int32 `key:"max.connection.creation.rate"`
+}
+
+// ListenerLimits returns what holds for a listener.
+func (c *Config) ListenerLimits(l Listener) (limits ListenerLimits) {
+	bindFields(reflect.ValueOf(&limits).Elem(), "key", func(key string) string { return c.listenerText(l.Name, "", key) })
+	return limits
 }
 
 // ParseConnectionOverrides reads ADDRESS:NUMBER, separated by commas.

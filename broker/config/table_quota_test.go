@@ -21,3 +21,19 @@ func TestConnectionOverrides(t *testing.T) {
 		}
 	}
 }
+
+func TestListenerLimits(t *testing.T) {
+	c, err := Load(Sources{Machine: ThisMachine(), Set: []string{
+		"listeners=PLAINTEXT://h:1,OTHER://h:2", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,OTHER:PLAINTEXT", "data.dir=/d",
+		"max.connections=9", "listener.name.other.max.connections=5", "listener.name.other.max.connection.creation.rate=7",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ListenerLimits(c.Listeners[0]); got != (ListenerLimits{9, maxInt}) {
+		t.Errorf("the first: %+v", got)
+	}
+	if got := c.ListenerLimits(c.Listeners[1]); got != (ListenerLimits{5, 7}) {
+		t.Errorf("the other: %+v", got)
+	}
+}
