@@ -37,6 +37,9 @@ func (i *initialize) decide(m *machine, now time.Time) coordinator.Outcome {
 		return i.reply(refuse(kerr.CoordinatorNotAvailable, "This share coordinator has as many share partitions as it may."))
 	}
 	next := &state{snapshotEpoch: -1, stateEpoch: i.stateEpoch, leaderEpoch: unchanged, start: i.start, complete: unknownComplete}
+	if i.start >= 0 {
+		next.complete = 0 // whoever says where it begins begins with nothing done: so its lag is known
+	}
 	if s != nil {
 		next.snapshotEpoch = s.snapshotEpoch
 		next.leaderEpoch = s.leaderEpoch // older leaders stay fenced
