@@ -164,6 +164,11 @@ bench: build ## side by side with Apache Kafka on this machine, 8 minutes; BENCH
 	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
 	$(BIN)/bench $(BENCH)
 
+.PHONY: flood
+flood: build ## what floods do to the latency of an honest client, 7 minutes; FLOOD='-rounds 5' and others, see bin/bench -help
+	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
+	$(BIN)/bench -only flood -systems tideline $(FLOOD)
+
 .PHONY: clean
 clean: ## remove what build made; tools stay
 	rm -rf $(BIN)

@@ -28,6 +28,7 @@
 //	join        a fourth broker joins three with tiered history: time, bytes moved
 //	scale       10,000 partitions with three replicas: creation, memory, idling, restart
 //	compact     a tiered topic of 10,000,000 keys: time and memory of its compaction, and what a reader from offset 0 finds
+//	flood       what floods of connections, rubbish and bombs do to the latency of an honest producer; Tideline alone
 //
 // # Open loop
 //
@@ -45,6 +46,11 @@
 // A gap is the longest time between two neighbouring acknowledgements of one partition, to any producer, as loadtest/verify has
 // it; beside that package's figures the benchmark tells partitions that the dead broker led from those that it did not. When
 // the last broker has died, loadtest/verify compares all histories, and a broken promise ends the run with its error.
+//
+// # Floods
+//
+// A flood is a process of its own, at the lowest priority: it would be another machine's. Its rate is stated. A turn of the honest producer
+// without it comes right before each turn beside it, and a figure is the ratio of the two.
 //
 // # What it refuses
 //

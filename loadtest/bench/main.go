@@ -72,9 +72,17 @@ var scenarios = []scenario{
 	{"join", clusters, (*bench).join, joinMetrics},
 	{"scale", clusters, (*bench).scale, scaleMetrics},
 	{"compact", clusters, (*bench).compact, compactMetrics},
+	{"flood", clusters, (*bench).flood, floodMetrics},
 }
 
 func main() {
+	if spec := os.Getenv(floodVariable); spec != "" {
+		if err := floodMain(spec); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: flood:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	var only, systems string
 	flag.StringVar(&o.root, "root", ".", "the repository")

@@ -14,6 +14,9 @@ func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
+// beNice has this process run only when no other wants the processor.
+func beNice() { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19) } // whoever is not nice is as he was
+
 // syncDisks returns when no written page of any file waits for its disk, so that nobody pays for the one before.
 func syncDisks() { unix.Sync() }
 
