@@ -33,10 +33,16 @@ func createTopics(c *Call) kmsg.Response {
 		partitions += max(int64(req.Topics[i].NumPartitions), 1)
 	}
 	tooMany := len(req.Topics) > maxCreatedTopics || len(req.Topics) > 1 && partitions > maxCreatedPartitions
+	told := make(map[string]bool, len(seen))
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if told[t.Topic] {
+			continue
+		}
+		told[t.Topic] = true
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
+		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // null would mean that they may not be seen
 		var created *command.CreateTopic
 		err := error(nil)
 		switch {

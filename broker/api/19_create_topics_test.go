@@ -97,3 +97,33 @@ func TestCreateTopicsPlaced(t *testing.T) {
 		})
 	}
 }
+
+// A name that comes twice is refused once, and so for the other calls about topics.
+func TestNamesThatComeTwice(t *testing.T) {
+	c := newCluster(t, 1)
+	id := c.topic("there", []int32{1})
+	create := kmsg.NewPtrCreateTopicsRequest()
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	remove := kmsg.NewPtrDeleteTopicsRequest()
+	for range 2 {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "new", 1, 1
+		create.Topics = append(create.Topics, topic)
+		more := kmsg.NewCreatePartitionsRequestTopic()
+		more.Topic, more.Count = "there", 2
+		grow.Topics = append(grow.Topics, more)
+		less := kmsg.NewDeleteTopicsRequestTopic()
+		less.TopicID = id
+		remove.Topics = append(remove.Topics, less)
+	}
+	created := ask[*kmsg.CreateTopicsResponse](c, 7, create).Topics
+	if len(created) != 1 || code(created[0].ErrorCode) != "INVALID_REQUEST" || created[0].Configs == nil {
+		t.Errorf("create: %+v", created)
+	}
+	if grown := ask[*kmsg.CreatePartitionsResponse](c, 3, grow).Topics; len(grown) != 1 || code(grown[0].ErrorCode) != "INVALID_REQUEST" {
+		t.Errorf("grow: %+v", grown)
+	}
+	if removed := ask[*kmsg.DeleteTopicsResponse](c, 6, remove).Topics; len(removed) != 1 || code(removed[0].ErrorCode) != "INVALID_REQUEST" {
+		t.Errorf("delete: %+v", removed)
+	}
+}

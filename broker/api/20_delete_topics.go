@@ -31,10 +31,17 @@ func deleteTopics(c *Call) kmsg.Response {
 			times[found[i].ID]++
 		}
 	}
+	told := make(map[metadata.ID]bool)
 	for i := range asked {
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = asked[i].Topic, asked[i].TopicID
 		t, err := found[i], errs[i]
+		if err == nil {
+			if told[t.ID] {
+				continue
+			}
+			told[t.ID] = true
+		}
 		switch {
 		case err != nil:
 		case times[t.ID] > 1:

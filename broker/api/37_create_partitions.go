@@ -25,8 +25,13 @@ func createPartitions(c *Call) kmsg.Response {
 	for i := range req.Topics {
 		seen[req.Topics[i].Topic]++
 	}
+	told := make(map[string]bool, len(seen))
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if told[t.Topic] {
+			continue
+		}
+		told[t.Topic] = true
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
 		err := error(nil)

@@ -6,7 +6,10 @@ import (
 )
 
 // Endpoint types of DescribeCluster (KIP-919).
-const endpointBrokers = 1
+const (
+	endpointBrokers     = 1
+	endpointControllers = 2
+)
 
 // describeCluster answers DescribeCluster (KIP-700).
 func describeCluster(c *Call) kmsg.Response {
@@ -14,6 +17,9 @@ func describeCluster(c *Call) kmsg.Response {
 	resp := kmsg.NewPtrDescribeClusterResponse()
 	if c.Version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode = kerr.MismatchedEndpointType.Code
+		if req.EndpointType != endpointControllers {
+			resp.ErrorCode = kerr.UnsupportedEndpointType.Code
+		}
 		text := "this listener answers for brokers (endpoint type 1)"
 		resp.ErrorMessage = &text
 		return resp

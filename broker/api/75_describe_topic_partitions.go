@@ -19,7 +19,7 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 	from, fromPartition := "", int32(0)
 	if req.Cursor != nil {
 		from, fromPartition = req.Cursor.Topic, req.Cursor.Partition
-		if fromPartition < 0 {
+		if fromPartition < 0 || len(req.Topics) > 0 && !slices.ContainsFunc(req.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool { return t.Topic == from }) {
 			return describeTopicPartitionsError(req, kerr.InvalidRequest.Code)
 		}
 	}
@@ -35,10 +35,7 @@ func describeTopicPartitions(c *Call) kmsg.Response {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	room := c.API.Config.MaxDescribedPartitions
-	if req.ResponsePartitionLimit > 0 {
-		room = min(room, req.ResponsePartitionLimit)
-	}
+	room := max(min(c.API.Config.MaxDescribedPartitions, req.ResponsePartitionLimit), 1)
 	for _, name := range names {
 		if name < from || all && !c.sees(acl.Describe, acl.Topic, name) {
 			continue
