@@ -9,7 +9,9 @@ import (
 )
 
 // The commands here change all that they name, or nothing: they work on copies
-// of the trees, which share all nodes that are not written.
+// of the trees, which share all nodes that are not written. What is kept of a
+// command is copied out of its lists, or one binding would hold the memory of all
+// that came with it.
 
 // settle puts a changed tree into the place of the old one and moves its
 // generation, unless it is too large. A tree that was too large already, by
@@ -28,10 +30,11 @@ func (e *edit) changeACLs(c *record.ChangeACLs) record.Reason {
 		next.Delete(c.Remove[i].Key())
 	}
 	for i := range c.Add {
-		if !c.Add[i].Valid() {
+		a := c.Add[i]
+		if !a.Valid() {
 			return record.Invalid
 		}
-		next.Set(c.Add[i].Key(), &c.Add[i])
+		next.Set(a.Key(), &a)
 	}
 	return settle(e, &e.acls, next, record.MaxACLs, &e.generations.security)
 }
@@ -73,13 +76,14 @@ func (e *edit) changeGrants(c *record.ChangeGrants) record.Reason {
 		next.Delete(c.Remove[i].Key())
 	}
 	for i := range c.Add {
-		if !c.Add[i].Valid() {
+		g := c.Add[i]
+		if !g.Valid() {
 			return record.Invalid
 		}
-		if _, ok := e.roles.Get(c.Add[i].Role); !ok {
+		if _, ok := e.roles.Get(g.Role); !ok {
 			return record.NoRole
 		}
-		next.Set(c.Add[i].Key(), &c.Add[i])
+		next.Set(g.Key(), &g)
 	}
 	return settle(e, &e.grants, next, record.MaxGrants, &e.generations.security)
 }
@@ -90,10 +94,11 @@ func (e *edit) changeScram(c *record.ChangeScram) record.Reason {
 		next.Delete(n.Key())
 	}
 	for i := range c.Set {
-		if !c.Set[i].Valid() {
+		s := c.Set[i]
+		if !s.Valid() {
 			return record.Invalid
 		}
-		next.Set(c.Set[i].Name().Key(), &c.Set[i])
+		next.Set(s.Name().Key(), &s)
 	}
 	return settle(e, &e.scram, next, record.MaxScram, &e.generations.scram)
 }

@@ -18,12 +18,7 @@ const maxPassword = 64 << 10
 // from standard input, which is asked twice without an echo when it is a terminal.
 func (p *program) newPassword(file string) (string, error) {
 	if file != "" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", fmt.Errorf("--password-file: %w", err)
-		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, maxPassword))
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", fmt.Errorf("--password-file: %w", err)
 		}

@@ -104,7 +104,9 @@ func (p *program) quotaListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(quotas, func(a, b kadm.DescribedClientQuota) int { return strings.Compare(entityText(a.Entity), entityText(b.Entity)) })
+			slices.SortFunc(quotas, func(a, b kadm.DescribedClientQuota) int {
+				return strings.Compare(entityText(a.Entity), entityText(b.Entity))
+			})
 			list := []describedQuota{}
 			t := newTable("ENTITY", "QUOTA", "VALUE")
 			for _, q := range quotas {
@@ -172,7 +174,9 @@ func (p *program) quotaSetCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return conn.admin(ctx, func(ctx context.Context, admin *kadm.Client) error { return p.alterQuota(ctx, conn, admin, entity, ops, *dryRun) })
+		return conn.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+			return p.alterQuota(ctx, conn, admin, entity, ops, *dryRun)
+		})
 	})
 	return c
 }
