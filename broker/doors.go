@@ -59,7 +59,7 @@ type saslSettings struct {
 func (b *Broker) openDoors(context.Context) error {
 	b.doors = &doors{byName: make(map[string]*door)}
 	metrics := transport.NewMetrics(b.registry)
-	scram := &sasl.Scram{User: b.scramUser}
+	scram := &sasl.Scram{User: b.scramUser, Token: b.scramToken}
 	for _, l := range b.cfg.Listeners {
 		d := &door{
 			listener: l, logger: b.logger.With("part", "security"), scram: scram, run: b.background,

@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // admin is a client of franz-go for administrators.
@@ -101,6 +104,48 @@ func TestUsersAndQuotas(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.start()
+}
+
+// TestPasswordSetOverTheWire: who got a password from an administrator comes in with it, by
+// the mechanisms for which it was set and by no other, until it is changed or deleted.
+func TestPasswordSetOverTheWire(t *testing.T) {
+	n := newNode(t, map[string]string{
+		"listeners": "PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0", "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+		"connection.failed.authentication.delay.ms": "1",
+	})
+	admin := n.admin()
+	alter := func(del []kadm.DeleteSCRAM, set ...kadm.UpsertSCRAM) {
+		t.Helper()
+		if r, err := admin.AlterUserSCRAMs(t.Context(), del, set); err != nil || r.Error() != nil {
+			t.Fatal(err, r.Error())
+		}
+	}
+	in := func(mechanism sasl.Mechanism) bool {
+		t.Helper()
+		client, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(1)), kgo.SASL(mechanism), kgo.RetryTimeout(5*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		return client.Ping(t.Context()) == nil
+	}
+	check := func(what, password string, sha256, sha512 bool) {
+		t.Helper()
+		a := scram.Auth{User: "alice", Pass: password}
+		if got := [2]bool{in(a.AsSha256Mechanism()), in(a.AsSha512Mechanism())}; got != [2]bool{sha256, sha512} {
+			t.Errorf("%s: let in by %v", what, got)
+		}
+	}
+	check("before", "first", false, false)
+	alter(nil, kadm.UpsertSCRAM{User: "alice", Mechanism: kadm.ScramSha256, Iterations: 4096, Password: "first"})
+	check("by one", "first", true, false)
+	alter(nil, kadm.UpsertSCRAM{User: "alice", Mechanism: kadm.ScramSha512, Iterations: 5000, Password: "second"})
+	check("by another", "second", false, true)
+	alter(nil, kadm.UpsertSCRAM{User: "alice", Mechanism: kadm.ScramSha256, Iterations: 16384, Password: "second"})
+	check("changed", "first", false, false)
+	check("changed", "second", true, true)
+	alter([]kadm.DeleteSCRAM{{User: "alice", Mechanism: kadm.ScramSha512}})
+	check("deleted", "second", true, false)
 }
 
 func quotaLines(list kadm.DescribedClientQuotas) string {
