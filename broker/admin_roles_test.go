@@ -43,17 +43,17 @@ func TestRoles(t *testing.T) {
 		}
 		return text
 	}
-	c := n.dialFrom(hostOf(9))
+	c := n.dialAs(userOf(9))
 	metadata := func() string {
 		return name(do[*kmsg.MetadataResponse](c.conn, versioned(metadataRequest(false, "t-there"), 9)).Topics[0].ErrorCode)
 	}
 	expect(t, "without a role", metadata(), "TOPIC_AUTHORIZATION_FAILED")
 	const reader = `{"description":"reads","bindings":[{"operation":"Read","resource":"topic","name":"t-","prefixed":true}]}`
-	expectStatus(http.StatusNotFound, "POST", "/v1/roles/reader/grants", `{"grant":["User:ANONYMOUS"]}`)
+	expectStatus(http.StatusNotFound, "POST", "/v1/roles/reader/grants", `{"grant":["User:u9"]}`)
 	expectStatus(http.StatusOK, "PUT", "/v1/roles/reader", reader)
 	expect(t, "with a role that is not granted", metadata(), "TOPIC_AUTHORIZATION_FAILED")
 	var role adminapi.Role
-	if err := json.Unmarshal([]byte(expectStatus(http.StatusOK, "POST", "/v1/roles/reader/grants", `{"grant":["User:ANONYMOUS","Group:ops"]}`)), &role); err != nil {
+	if err := json.Unmarshal([]byte(expectStatus(http.StatusOK, "POST", "/v1/roles/reader/grants", `{"grant":["User:u9","Group:ops"]}`)), &role); err != nil {
 		t.Fatal(err)
 	}
 	if len(role.Principals) != 2 || len(role.Bindings) != 1 || !role.Bindings[0].Prefixed || role.Description != "reads" {
@@ -63,7 +63,7 @@ func TestRoles(t *testing.T) {
 	if text := expectStatus(http.StatusOK, "GET", "/v1/roles", ""); !strings.Contains(text, `"name":"reader"`) {
 		t.Errorf("roles: %s", text)
 	}
-	expectStatus(http.StatusOK, "POST", "/v1/roles/reader/grants", `{"revoke":["User:ANONYMOUS"]}`)
+	expectStatus(http.StatusOK, "POST", "/v1/roles/reader/grants", `{"revoke":["User:u9"]}`)
 	expect(t, "after it was taken", metadata(), "TOPIC_AUTHORIZATION_FAILED")
 	expectStatus(http.StatusOK, "DELETE", "/v1/roles/reader", "")
 	expectStatus(http.StatusNotFound, "GET", "/v1/roles/reader", "")

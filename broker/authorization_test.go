@@ -2,14 +2,24 @@ package broker_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/tidelinehq/tideline/broker/config"
 	"github.com/tidelinehq/tideline/broker/security/acl"
@@ -23,9 +33,21 @@ var rightless = []int16{
 	71, 72, // the metrics of a client
 }
 
-// newJudgedNode starts a broker that judges.
+// users is how many users a judged node knows.
+const users = 300
+
+// newJudgedNode starts a broker that judges. Its second listener asks who comes.
 func newJudgedNode(t *testing.T, settings map[string]string) *node {
+	var known strings.Builder
+	for i := range users {
+		fmt.Fprintf(&known, "%s:secret\n", userOf(i))
+	}
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, []byte(known.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	set := map[string]string{
+		"listeners": "PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0", "sasl.enabled.mechanisms": "PLAIN", "sasl.plain.users.file": file,
 		"authorizer.class.name": config.StandardAuthorizer, "auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "0",
 		"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1", "share.coordinator.state.topic.num.partitions": "1",
 	}
@@ -43,31 +65,36 @@ func (n *node) bind(acls ...record.ACL) {
 	}
 }
 
-// client is one of many principals: none has a name, so a binding speaks of the address
-// from which it comes.
+// client is one of many users.
 type client struct {
-	host string
+	user string
 	*conn
 }
 
-// hostOf is the address of the i-th client.
-func hostOf(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i/200, 1+i%200) }
+// userOf is the name of the i-th user.
+func userOf(i int) string { return fmt.Sprintf("u%d", i) }
 
-func (n *node) dialFrom(host string) *client {
+// dialAs connects as a user, by SASL PLAIN.
+func (n *node) dialAs(user string) *client {
 	n.tb.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}
-	c, err := d.DialContext(n.tb.Context(), "tcp", n.addr)
+	c, err := dial(n.b.Address(1))
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	n.tb.Cleanup(func() { _ = c.Close() })
-	return &client{host, &conn{tb: n.tb, net: c, f: kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))}}
+	c.tb = n.tb
+	n.tb.Cleanup(func() { _ = c.net.Close() })
+	do[*kmsg.SASLHandshakeResponse](c, versioned(&kmsg.SASLHandshakeRequest{Mechanism: "PLAIN"}, 1))
+	proof := &kmsg.SASLAuthenticateRequest{SASLAuthBytes: []byte("\x00" + user + "\x00secret")}
+	if resp := do[*kmsg.SASLAuthenticateResponse](c, versioned(proof, 2)); resp.ErrorCode != 0 {
+		n.tb.Fatalf("%s is not let in: %s", user, name(resp.ErrorCode))
+	}
+	return &client{user, c}
 }
 
-// allow is the binding that gives a client a right on all of the names in the table.
-func allow(host string, r right) record.ACL {
+// allow is the binding that gives a user a right on all of the names in the table.
+func allow(user string, r right) record.ACL {
 	x := record.ACL{
-		ResourceType: uint8(r.kind), Pattern: record.PatternPrefixed, Principal: "User:ANONYMOUS", Host: host,
+		ResourceType: uint8(r.kind), Pattern: record.PatternPrefixed, Principal: "User:" + user, Host: "*",
 		Operation: uint8(r.op), Permission: record.PermissionAllow,
 	}
 	switch r.kind {
@@ -185,11 +212,11 @@ func errorCodes(v reflect.Value) (out []int16) {
 // furnish makes what the table is about, by a client that may do everything.
 func (n *node) furnish() *authWorld {
 	n.tb.Helper()
-	host := hostOf(0)
+	user := userOf(0)
 	for _, kind := range []acl.ResourceType{acl.Topic, acl.Group, acl.Cluster, acl.TransactionalID} {
-		n.bind(allow(host, right{kind, acl.All}))
+		n.bind(allow(user, right{kind, acl.All}))
 	}
-	c := n.dialFrom(host)
+	c := n.dialAs(user)
 	w := &authWorld{topic: "t-there", missing: "t-missing", group: "g-there", txn: "x-there"}
 	w.id = c.create(w.topic, 1, nil)
 	n.await("an offset is committed", func() bool {
@@ -224,12 +251,12 @@ func TestAuthorizationTable(t *testing.T) {
 	w := n.furnish()
 	next := 1
 	join := func(rights ...right) *client {
-		host := hostOf(next)
+		user := userOf(next)
 		next++
 		for _, r := range rights {
-			n.bind(allow(host, r))
+			n.bind(allow(user, r))
 		}
-		return n.dialFrom(host)
+		return n.dialAs(user)
 	}
 	none := join()
 	single := everyRight()
@@ -247,7 +274,7 @@ func TestAuthorizationTable(t *testing.T) {
 		}
 		hold := func(c *client, who string, rights ...right) {
 			own := *w
-			own.member = "member-" + c.host
+			own.member = "member-" + c.user
 			resp, err := c.try(versioned(r.request(&own), r.version))
 			if err != nil {
 				t.Fatalf("%s, %s: %v", r.what, who, err)
@@ -281,9 +308,9 @@ func (r *row) least() (out []right) {
 
 // TestSuperUser: a super user may do all of it, without a single binding.
 func TestSuperUser(t *testing.T) {
-	n := newJudgedNode(t, map[string]string{"super.users": "User:root;User:ANONYMOUS"})
+	n := newJudgedNode(t, map[string]string{"super.users": "User:root;User:u7"})
 	w := n.furnish()
-	c := n.dialFrom(hostOf(7))
+	c := n.dialAs(userOf(7))
 	served := c.served()
 	for i := range authTable {
 		r := &authTable[i]
@@ -308,7 +335,7 @@ func TestNothingLeaks(t *testing.T) {
 	there := n.furnish()
 	gone := &authWorld{topic: "t-gone!", missing: there.missing, id: there.id, group: "g-gone!", txn: "x-gone!", member: "member"}
 	there.member = "member"
-	c := n.dialFrom(hostOf(3))
+	c := n.dialAs(userOf(3))
 	served := c.served()
 	for i := range authTable {
 		r := &authTable[i]
@@ -342,5 +369,92 @@ func TestUnjudged(t *testing.T) {
 	describe := &kmsg.DescribeACLsRequest{ResourceType: 1, ResourcePatternType: 1, Operation: 1, PermissionType: 1}
 	if got := name(do[*kmsg.DescribeACLsResponse](c, versioned(describe, 3)).ErrorCode); got != "SECURITY_DISABLED" {
 		t.Errorf("bindings: %s", got)
+	}
+}
+
+// TestHosts: a binding can speak of the address that a client comes from.
+func TestHosts(t *testing.T) {
+	n := newJudgedNode(t, nil)
+	n.furnish()
+	x := allow("ANONYMOUS", right{acl.Topic, acl.Describe})
+	x.Host = "127.0.0.7"
+	n.bind(x)
+	for host, want := range map[string]string{"127.0.0.7": "NONE", "127.0.0.8": "TOPIC_AUTHORIZATION_FAILED"} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}
+		from, err := d.DialContext(t.Context(), "tcp", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = from.Close() })
+		c := &conn{tb: t, net: from, f: kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))}
+		expect(t, host, name(do[*kmsg.MetadataResponse](c, versioned(metadataRequest(false, "t-there"), 9)).Topics[0].ErrorCode), want)
+	}
+}
+
+// TestGroupsOfATokenHaveRoles: a role that a group has is that of everybody whose token names the
+// group; so a client can produce and consume.
+func TestGroupsOfATokenHaveRoles(t *testing.T) {
+	id := newIdentity(t)
+	settings := id.settings()
+	settings["authorizer.class.name"] = config.StandardAuthorizer
+	n := newNode(t, settings)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	secure, bearer := kgo.DialTLSConfig(id.tls(t, "")), kgo.SASL(oauth.Auth{Token: id.token(t, "alice", time.Hour)}.AsMechanism())
+	owner, err := acl.Ready("owner", "team", "team-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []record.Command{
+		&record.SetRole{Role: owner}, &record.ChangeGrants{Add: []record.Grant{{Role: "team", Principal: "Group:ops"}}},
+	} {
+		if err := n.b.Propose(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := through(ctx, n.b.Address(1), "team-topic", secure, bearer); err != nil {
+		t.Errorf("the owner of the prefix: %v", err)
+	}
+	if err := through(ctx, n.b.Address(1), "others-topic", secure, bearer); err == nil {
+		t.Error("the owner of a prefix uses what has another one")
+	}
+}
+
+// TestBindingsByClient: a client that others have made sees, makes and removes bindings.
+func TestBindingsByClient(t *testing.T) {
+	n := newJudgedNode(t, map[string]string{"super.users": "User:u7"})
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(1)), kgo.SASL(plain.Auth{User: userOf(7), Pass: "secret"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	some := func() *kadm.ACLBuilder {
+		return kadm.NewACLs().Topics("orders.").ResourcePatternType(kadm.ACLPatternPrefixed).Allow("User:alice").AllowHosts("*").Operations(kadm.OpRead, kadm.OpWrite)
+	}
+	for range 2 { // what is there is no error
+		made, err := admin.CreateACLs(t.Context(), some())
+		if err != nil || len(made) != 2 || made[0].Err != nil || made[1].Err != nil {
+			t.Fatalf("made: %+v, %v", made, err)
+		}
+	}
+	about, err := admin.DescribeACLs(t.Context(), kadm.NewACLs().Topics("orders.eu").ResourcePatternType(kadm.ACLPatternMatch).Allow().AllowHosts().Operations())
+	if err != nil || len(about) != 1 || len(about[0].Described) != 2 || about[0].Described[0].Pattern != kadm.ACLPatternPrefixed {
+		t.Errorf("what holds for a topic: %+v, %v", about, err)
+	}
+	gone, err := admin.DeleteACLs(t.Context(), some())
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := 0
+	for _, g := range gone {
+		removed += len(g.Deleted)
+	}
+	if removed != 2 {
+		t.Errorf("removed: %+v", gone)
+	}
+	wrong, err := admin.CreateACLs(t.Context(), kadm.NewACLs().Topics("t").Allow("alice").AllowHosts("*").Operations(kadm.OpRead))
+	if err != nil || len(wrong) != 1 || !errors.Is(wrong[0].Err, kerr.InvalidRequest) {
+		t.Errorf("a principal without a type: %+v, %v", wrong, err)
 	}
 }
