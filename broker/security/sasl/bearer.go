@@ -47,23 +47,17 @@ const invalidToken = `{"status":"invalid_token"}`
 type bearerExchange struct {
 	bearer *Bearer
 	failed error // why the token does not count, until the client has heard so
-	ended  bool
 }
 
 // Claimed is empty: what a token says counts only once it is verified.
 func (e *bearerExchange) Claimed() string { return "" }
 
 func (e *bearerExchange) Step(in []byte, now time.Time) ([]byte, *Result, error) {
-	if e.ended {
-		return nil, nil, errEnded
-	}
 	if e.failed != nil {
-		e.ended = true
 		return nil, nil, fmt.Errorf("%w: %w", &Refusal{invalidToken}, e.failed)
 	}
 	authorization, token, err := parseBearer(in)
 	if err != nil {
-		e.ended = true
 		return nil, nil, err
 	}
 	result, err := e.bearer.judge(token, now)
@@ -71,7 +65,6 @@ func (e *bearerExchange) Step(in []byte, now time.Time) ([]byte, *Result, error)
 		e.failed = err
 		return []byte(invalidToken), nil, nil
 	}
-	e.ended = true
 	if authorization != "" && authorization != result.Principal.Name {
 		return nil, nil, &Refusal{"Authentication failed: Client requested an authorization id that is different from the token's principal name"}
 	}

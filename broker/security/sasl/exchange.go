@@ -106,20 +106,28 @@ func (s *Server) Start(mechanism string) (Exchange, bool) {
 	if !ok {
 		return nil, false
 	}
-	return &bounded{start(), s.maxBytes}, true
+	return &bounded{Exchange: start(), max: s.maxBytes}, true
 }
 
-// bounded refuses messages that are too long before anybody looks at them.
+// bounded refuses messages that are too long before anybody looks at them, and whatever
+// comes behind an end.
 type bounded struct {
 	Exchange
-	max int
+	max   int
+	ended bool
 }
 
-func (b *bounded) Step(in []byte, now time.Time) ([]byte, *Result, error) {
-	if len(in) > b.max {
-		return nil, nil, fmt.Errorf("message is too long: bytes=%d limit=%d", len(in), b.max)
+func (b *bounded) Step(in []byte, now time.Time) (out []byte, done *Result, err error) {
+	switch {
+	case b.ended:
+		return nil, nil, errEnded
+	case len(in) > b.max:
+		err = fmt.Errorf("message is too long: bytes=%d limit=%d", len(in), b.max)
+	default:
+		out, done, err = b.Exchange.Step(in, now)
 	}
-	return b.Exchange.Step(in, now)
+	b.ended = done != nil || err != nil
+	return out, done, err
 }
 
 // SessionLifetime is how long a proof counts from now on, as KIP-368 has it: the lesser of

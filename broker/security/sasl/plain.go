@@ -19,17 +19,12 @@ var (
 // plainExchange has one step: [authorization id] NUL user NUL password.
 type plainExchange struct {
 	judge func(user, password string) bool
-	ended bool
 	user  string
 }
 
 func (e *plainExchange) Claimed() string { return e.user }
 
 func (e *plainExchange) Step(in []byte, _ time.Time) ([]byte, *Result, error) {
-	if e.ended {
-		return nil, nil, errEnded
-	}
-	e.ended = true
 	authorization, user, password, err := parsePlain(in)
 	if err != nil {
 		return nil, nil, err
