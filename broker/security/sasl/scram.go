@@ -69,7 +69,6 @@ type scramExchange struct {
 	kind      scramKind
 	talk      *scram.ServerConversation
 	now       time.Time
-	ended     bool // by success or by an error: there is no second try
 	known     bool
 	principal *security.Principal
 	expires   time.Time
@@ -87,15 +86,6 @@ func (e *scramExchange) Claimed() string {
 }
 
 func (e *scramExchange) Step(in []byte, now time.Time) ([]byte, *Result, error) {
-	if e.ended {
-		return nil, nil, errEnded
-	}
-	out, done, err := e.step(in, now)
-	e.ended = done != nil || err != nil
-	return out, done, err
-}
-
-func (e *scramExchange) step(in []byte, now time.Time) ([]byte, *Result, error) {
 	if !utf8.Valid(in) {
 		return nil, nil, errors.New("message of SCRAM is not UTF-8")
 	}

@@ -137,7 +137,7 @@ func pairOf(private crypto.PrivateKey, certs []*x509.Certificate) (tls.Certifica
 }
 
 // oneLine finds PEM that lost its line ends, as in a file of properties.
-var oneLine = regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END ([A-Z0-9 ]+)-----`)
+var oneLine = regexp.MustCompile(`[ \t]*-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END ([A-Z0-9 ]+)-----`)
 
 // lines gives PEM its line ends back.
 func lines(text []byte) []byte {
