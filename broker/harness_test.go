@@ -29,6 +29,7 @@ type node struct {
 	registry *prometheus.Registry
 	addr     string
 	log      syncBuffer
+	deps     broker.Deps
 }
 
 // syncBuffer keeps the end of a log.
@@ -49,7 +50,13 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 // newNode starts a broker with small tiers: everything is uploaded soon.
 func newNode(tb testing.TB, settings map[string]string) *node {
 	tb.Helper()
-	n := &node{tb: tb, settings: map[string]string{
+	return newNodeWith(tb, settings, broker.Deps{})
+}
+
+// newNodeWith is newNode in a world of the test's own.
+func newNodeWith(tb testing.TB, settings map[string]string, deps broker.Deps) *node {
+	tb.Helper()
+	n := &node{tb: tb, deps: deps, settings: map[string]string{
 		"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0", "data.dir": tb.TempDir(),
 		"tier.roll.bytes": "65536", "tier.roll.ms": "100", "wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
 	}}
@@ -81,7 +88,7 @@ func (n *node) start() {
 		n.tb.Fatal(err)
 	}
 	n.registry = prometheus.NewRegistry()
-	if n.b, err = broker.New(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry); err != nil {
+	if n.b, err = broker.NewWith(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry, n.deps); err != nil {
 		n.tb.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -46,5 +46,6 @@ func saslHandshake(c *Call) kmsg.Response {
 		return nil
 	}
 	s.state, s.exchange, s.mechanism = proving, exchange, req.Mechanism
+	c.raw.Conn.SetBare(c.Version == 0) // then the steps come without a header, as before KIP-152
 	return resp
 }

@@ -59,17 +59,17 @@ func (a *API) Open(c *server.Conn) {
 // its connection.
 func (a *API) passes(s *session, r *server.Request) bool {
 	switch {
+	case r.Bare:
+		a.bareToken(s, r)
+		return false
+	case s.state == proven && s.expired(a.now()) && (r.Key != keySASLHandshake || !s.mayReprove(a.now())):
+		a.metrics.expiredSessions.Inc()
+		a.logger.Debug("session has expired, closing the connection", "client", r.Conn.RemoteAddr(), "principal", r.Conn.Principal(), "api", wire.KeyName(r.Key))
+		r.Respond(server.Response{None: true, Close: true})
+		return false
 	case r.Key == keySASLHandshake && s.state != failed, r.Key == keySASLAuthenticate && (s.state == proving || s.state == proven):
 		return true // their handlers know what to say in which state
-	case s.state == proven:
-		if !s.expires.IsZero() && a.now().After(s.expires) {
-			a.metrics.expiredSessions.Inc()
-			a.logger.Debug("session has expired, closing the connection", "client", r.Conn.RemoteAddr(), "principal", r.Conn.Principal(), "api", wire.KeyName(r.Key))
-			r.Respond(server.Response{None: true, Close: true})
-			return false
-		}
-		return true
-	case s.state == asking && s.before == nil && r.Key == keyApiVersions:
+	case s.state == proven, s.state == asking && s.before == nil && r.Key == keyApiVersions:
 		return true
 	case s.state == failed:
 		r.Respond(server.Response{None: true, Close: true})
@@ -79,6 +79,9 @@ func (a *API) passes(s *session, r *server.Request) bool {
 	a.refuse(r, "not a request of a client that has yet to prove who it is")
 	return false
 }
+
+// expired reports whether the proof counts no more.
+func (s *session) expired(now time.Time) bool { return !s.expires.IsZero() && now.After(s.expires) }
 
 // mayReprove reports whether a proof may begin anew: where proofs have an end, and not
 // more often than minReauth.
@@ -94,28 +97,30 @@ func (s *session) attempt() string {
 	return "authentication"
 }
 
-// fail answers a request that ends the connection, after a while: whoever guesses is to be
-// slow, and holds nothing meanwhile but a timer.
+// fail answers a request that ends the connection.
 func (c *Call) fail(s *session, resp kmsg.Response, why error) {
-	a := c.API
+	resp.SetVersion(c.Version)
+	c.replied.Store(true)
+	c.API.failed(s, c.raw, why, server.Response{Buffers: net.Buffers{resp.AppendTo(nil)}, Close: true})
+}
+
+// failed ends a proof, and the connection after a while: whoever guesses is to be slow, and
+// holds nothing meanwhile but a timer.
+func (a *API) failed(s *session, r *server.Request, why error, answer server.Response) {
 	name := ""
 	if s.exchange != nil {
 		name = s.exchange.Claimed()
 	}
 	s.state, s.exchange = failed, nil
 	a.metrics.authentications.WithLabelValues(s.metric(), "failed").Inc()
-	a.Audit.AuthenticationFailed(name, c.Host, c.Listener, s.mechanism, why)
-	resp.SetVersion(c.Version)
-	body := resp.AppendTo(nil)
-	c.replied.Store(true)
+	a.Audit.AuthenticationFailed(name, hostOf(r.Conn.RemoteAddr()), r.Conn.Listener(), s.mechanism, why)
 	delay := a.Config.FailedAuthentication
 	if delay <= 0 {
-		c.raw.Respond(server.Response{Buffers: net.Buffers{body}, Close: true})
+		r.Respond(answer)
 		return
 	}
-	c.raw.Conn.Mute(delay)
-	raw := c.raw
-	time.AfterFunc(delay, func() { raw.Respond(server.Response{Buffers: net.Buffers{body}, Close: true}) })
+	r.Conn.Mute(delay)
+	time.AfterFunc(delay, func() { r.Respond(answer) })
 }
 
 // metric is the mechanism as the label of a metric: what clients make up is not one.

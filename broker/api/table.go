@@ -135,7 +135,7 @@ func init() {
 		{key: keySyncGroup, min: 0, max: 5, handle: toGroups, inline: true},
 		{key: keyDescribeGroups, min: 0, max: 6, handle: toGroups, inline: true},
 		{key: keyListGroups, min: 0, max: 5, handle: toGroups, inline: true},
-		{key: keySASLHandshake, min: 1, max: 1, handle: saslHandshake, inline: true},
+		{key: keySASLHandshake, min: 0, max: 1, handle: saslHandshake, inline: true},
 		{key: keyApiVersions, min: 0, max: 4, handle: apiVersions, inline: true},
 		{key: keyCreateTopics, min: 2, max: 7, handle: createTopics, current: true, answer: 12 << 10},
 		{key: keyDeleteTopics, min: 1, max: 6, handle: deleteTopics, current: true},

@@ -44,6 +44,7 @@ type Conn struct {
 
 	// Owned by the reader goroutine.
 	source   source
+	bare     bool
 	clientID *string
 
 	mu         sync.Mutex
@@ -78,6 +79,11 @@ func (c *Conn) Principal() *security.Principal { return c.principal.Load() }
 
 // SetPrincipal stores who the peer proved to be.
 func (c *Conn) SetPrincipal(p *security.Principal) { c.principal.Store(p) }
+
+// SetBare has the frames that come next be what they carry, without a header, or no longer
+// so. It is for Handle alone, and for requests that are not pipelined: the next frame must
+// not have been read.
+func (c *Conn) SetBare(bare bool) { c.bare = bare }
 
 // Done is closed when the connection is.
 func (c *Conn) Done() <-chan struct{} { return c.done }

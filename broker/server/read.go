@@ -99,7 +99,7 @@ func (c *Conn) read() error {
 			}
 			have = 0
 			size := int32(binary.BigEndian.Uint32(prefix[:]))
-			if limit := c.maxRequestBytes(); size < wire.MinRequestSize || size > limit {
+			if limit := c.maxRequestBytes(); size < c.minRequestBytes() || size > limit {
 				return fmt.Errorf("%w: frame size=%d limit=%d authenticated=%t", errProtocol, size, limit, c.Authenticated())
 			}
 			n = min(int(size), len(data))
@@ -211,7 +211,10 @@ func (c *Conn) readRest(f *frame, size int) (*frame, error) {
 
 // handle parses the header and hands the request to the handler.
 func (c *Conn) handle(f *frame, now time.Time) error {
-	h, body, err := wire.ParseRequestHeader(f.buf)
+	h, body, err := wire.RequestHeader{Key: bareKey}, f.buf, error(nil)
+	if !c.bare {
+		h, body, err = wire.ParseRequestHeader(f.buf)
+	}
 	if err == nil && h.Key != wire.KeyApiVersions && !c.server.options.Supports(h.Key, h.Version) {
 		err = fmt.Errorf("unsupported version: api=%s version=%d", wire.KeyName(h.Key), h.Version)
 	}
@@ -222,7 +225,7 @@ func (c *Conn) handle(f *frame, now time.Time) error {
 	}
 	r := newRequest(c, f)
 	r.Key, r.Version, r.CorrelationID, r.Body, r.Received = h.Key, h.Version, h.CorrelationID, body, now
-	r.Size = len(f.buf)
+	r.Size, r.Bare = len(f.buf), c.bare
 	r.ClientID = c.client(h.ClientID)
 	c.readDeadline.Store(0)
 	c.server.metrics.received(h.Key, h.Version, len(f.buf))
@@ -234,6 +237,18 @@ func (c *Conn) handle(f *frame, now time.Time) error {
 	}
 	c.server.inFlight.Add(1)
 	return c.call(r)
+}
+
+// bareKey is the key by which metrics count frames without a header: those of clients that
+// prove who they are in the oldest way.
+const bareKey = 36
+
+// minRequestBytes is the least that a frame has.
+func (c *Conn) minRequestBytes() int32 {
+	if c.bare {
+		return 0
+	}
+	return wire.MinRequestSize
 }
 
 // client is the client id as a string, made once for as long as it stays the same.

@@ -17,6 +17,7 @@ type Request struct {
 	Body          []byte  // after the header; valid until Respond, or the last Release
 	Size          int     // bytes of header and body
 	Conn          *Conn
+	Bare          bool      // the frame has no header, nor will the reply: Key, Version and CorrelationID say nothing; see Conn.SetBare
 	Received      time.Time // when the read that completed the frame returned
 
 	frame *frame
@@ -105,7 +106,7 @@ func (r *Request) unuse() {
 	if r.uses.Add(-1) > 0 {
 		return
 	}
-	r.ClientID, r.Conn, r.resp, r.ready = nil, nil, Response{}, false
+	r.ClientID, r.Conn, r.resp, r.ready, r.Bare = nil, nil, Response{}, false, false
 	requestPool.Put(r)
 }
 

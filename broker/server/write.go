@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"net"
@@ -185,7 +186,11 @@ func (w *round) encode() (last bool, err error) {
 			if size > math.MaxInt32-wire.MaxResponseHeader {
 				return false, errReplyTooLarge
 			}
-			w.joined = wire.AppendFrame(w.joined, r.Key, r.Version, r.CorrelationID, size)
+			if r.Bare {
+				w.joined = binary.BigEndian.AppendUint32(w.joined, uint32(size))
+			} else {
+				w.joined = wire.AppendFrame(w.joined, r.Key, r.Version, r.CorrelationID, size)
+			}
 			for _, b := range r.resp.Buffers {
 				if len(b) <= joinBytes {
 					w.joined = append(w.joined, b...)
