@@ -231,10 +231,11 @@ func saslOf(c *config.Config, l config.Listener) saslSettings {
 // makeSASL makes SASL of settings. Keys of tokens are fetched until it is stopped, or ctx ends.
 func (d *door) makeSASL(ctx context.Context, s saslSettings) (made *saslDoor, err error) {
 	made = &saslDoor{settings: s}
-	ctx, made.stop = context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	made.stop = stop
 	defer func() {
 		if err != nil {
-			made.stop()
+			stop()
 		}
 	}()
 	o := sasl.Options{MaxBytes: d.maxBytes, Scram: d.scram, MaxReauth: make(map[string]time.Duration)}
