@@ -107,7 +107,7 @@ func TestAdminPortTakesNoStrangers(t *testing.T) {
 		{"as told", []string{"http.allow.unauthenticated=true"}, true},
 	} {
 		cfg, err := config.Load(config.Sources{Machine: config.ThisMachine(), Set: append(c.settings,
-			"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=0.0.0.0:0", "data.dir="+t.TempDir(), "wal.tail.bytes=4194304", "cache.memory.bytes=8388608")})
+			"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=0.0.0.0:0", "data.dir="+t.TempDir(), "wal.tail.bytes=4194304", "cache.memory.bytes=8388608", "cache.disk.bytes=67108864")})
 		if err != nil {
 			t.Fatal(err)
 		}
