@@ -105,6 +105,7 @@ func (b *Broker) assemble(context.Context) error {
 		Handler: b.api, Limits: new(connectionLimits(b.cfg)), Connect: b.quotas.Connect,
 		AuthenticationTimeout: b.cfg.AuthenticationTimeout, MaxUnauthenticatedBytes: b.cfg.SASLMaxReceiveBytes,
 		MaxRequestBytes: b.cfg.SocketRequestMaxBytes, QueuedBytes: b.cfg.QueuedMaxRequestBytes, IdleTimeout: b.cfg.ConnectionsMaxIdle,
+		SendBufferBytes: int(b.cfg.SocketSendBufferBytes), ReceiveBufferBytes: int(b.cfg.SocketReceiveBufferBytes),
 		Logger: b.logger.With("part", "server"), Registerer: b.registry,
 	})
 	if err == nil {

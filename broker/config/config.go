@@ -30,14 +30,16 @@ type Config struct {
 	SchemaRegistryListener string   `key:"schema.registry.listener"`
 	RESTListener           string   `key:"rest.listener"`
 
-	SocketRequestMaxBytes  int32         `key:"socket.request.max.bytes"`
-	QueuedMaxRequestBytes  int64         `key:"queued.max.request.bytes"`
-	MaxConnections         int32         `key:"max.connections"`
-	MaxConnectionsPerIP    int32         `key:"max.connections.per.ip"`
-	ConnectionsMaxIdle     time.Duration `key:"connections.max.idle.ms"` // negative: never
-	FetchMaxBytes          int32         `key:"fetch.max.bytes"`
-	MaxDescribedPartitions int32         `key:"max.request.partition.size.limit"`
-	FetchSessionSlots      int32         `key:"max.incremental.fetch.session.cache.slots"`
+	SocketRequestMaxBytes    int32         `key:"socket.request.max.bytes"`
+	QueuedMaxRequestBytes    int64         `key:"queued.max.request.bytes"`
+	MaxConnections           int32         `key:"max.connections"`
+	MaxConnectionsPerIP      int32         `key:"max.connections.per.ip"`
+	ConnectionsMaxIdle       time.Duration `key:"connections.max.idle.ms"` // negative: never
+	SocketSendBufferBytes    int32         `key:"socket.send.buffer.bytes"`
+	SocketReceiveBufferBytes int32         `key:"socket.receive.buffer.bytes"`
+	FetchMaxBytes            int32         `key:"fetch.max.bytes"`
+	MaxDescribedPartitions   int32         `key:"max.request.partition.size.limit"`
+	FetchSessionSlots        int32         `key:"max.incremental.fetch.session.cache.slots"`
 
 	QuotaWindowNum               int32         `key:"quota.window.num"`
 	QuotaWindowSize              time.Duration `key:"quota.window.size.seconds"`

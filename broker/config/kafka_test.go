@@ -31,7 +31,7 @@ func kafkaTable(t *testing.T) (rows []kafkaSetting) {
 
 // elsewhere are keys of whole areas that may have tables of their own: where a table has the key, it is
 // held to the same rules as all.
-var elsewhere = regexp.MustCompile(`^(ssl\.|sasl\.|quota\.|controller\.quota\.|delegation\.token\.|authorizer\.class\.name$|principal\.builder\.class$|connection\.failed\.|connections\.max\.reauth\.ms$|max\.connection\.creation\.rate$|max\.connections\.per\.ip\.overrides$|telemetry\.|socket\.(send|receive)\.buffer\.bytes$)`)
+var elsewhere = regexp.MustCompile(`^(ssl\.|sasl\.|quota\.|controller\.quota\.|delegation\.token\.|authorizer\.class\.name$|principal\.builder\.class$|connection\.failed\.|connections\.max\.reauth\.ms$|max\.connection\.creation\.rate$|max\.connections\.per\.ip\.overrides$|telemetry\.)`)
 
 // otherDefault are settings whose default is another one here. docs/divergence.md has the reasons.
 var otherDefault = map[string]bool{
@@ -42,6 +42,7 @@ var otherDefault = map[string]bool{
 	"share.coordinator.state.topic.replication.factor": true, "share.coordinator.state.topic.min.isr": true,
 	"listener.security.protocol.map": true, "metric.reporters": true,
 	"sasl.enabled.mechanisms": true, "ssl.keystore.type": true, "ssl.truststore.type": true,
+	"socket.send.buffer.bytes": true, "socket.receive.buffer.bytes": true,
 }
 
 // otherType are settings of another type here.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/broker/config"
 )
 
@@ -25,6 +26,7 @@ func (p *program) docsCommand() *cobra.Command {
 			pages := map[string]func(io.Writer) error{
 				"configuration.md": config.WriteMarkdown,
 				"commands.md":      p.writeCommands,
+				"protocol.md":      api.WriteProtocol,
 			}
 			for name, write := range pages {
 				var page strings.Builder
