@@ -134,7 +134,11 @@ var errNotYetKnown = errors.New("the high watermark is not known yet")
 // offsetFor finds what a timestamp asks for.
 func (a *API) offsetFor(ctx context.Context, p *partition.Partition, timestamp int64, isolation partition.Isolation) (partition.TimeOffset, error) {
 	at := func(offset int64) partition.TimeOffset {
-		return partition.TimeOffset{Offset: offset, Timestamp: -1, Epoch: p.EpochAt(offset)}
+		found := partition.TimeOffset{Offset: offset, Timestamp: -1, Epoch: p.EpochAt(offset)}
+		if found.Epoch < 0 && offset == p.End() {
+			found.Epoch = p.Epoch() // that of the record to come
+		}
+		return found
 	}
 	if timestamp == latestTimestamp || timestamp == maxTimestamp || timestamp >= 0 {
 		if !p.Begun() {
