@@ -214,7 +214,7 @@ func (op *produceOp) Appended(ap *partition.Append, err error) {
 
 func (op *produceOp) fail(i int, err error) {
 	op.parts[i].ErrorCode = errorCode(err)
-	op.parts[i].ErrorMessage = err.Error()
+	op.parts[i].ErrorMessage = wire.ErrorText(err.Error())
 	op.api.metrics.produceErrors.Inc()
 	if op.api.logger.Enabled(op.api.ctx, levelRefusedBatch) {
 		op.api.logger.Log(op.api.ctx, levelRefusedBatch, "batch refused", "partition", op.parts[i].Index, "client", op.r.Conn.RemoteAddr(), "error", err)

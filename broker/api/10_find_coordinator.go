@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/broker/wire"
 )
 
 // findCoordinator answers FindCoordinator: the leader of the partition of the internal
@@ -27,6 +29,7 @@ func (c *Call) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 	out := kmsg.NewFindCoordinatorResponseCoordinator()
 	out.Key, out.NodeID, out.Port = key, -1, -1
 	fail := func(code int16, why string) kmsg.FindCoordinatorResponseCoordinator {
+		why = wire.ErrorText(why)
 		out.ErrorCode, out.ErrorMessage = code, &why
 		return out
 	}

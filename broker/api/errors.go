@@ -9,6 +9,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
+	"github.com/tidelinehq/tideline/broker/wire"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -151,6 +152,6 @@ func message(err error) *string {
 	if err == nil {
 		return nil
 	}
-	s := err.Error()
+	s := wire.ErrorText(err.Error())
 	return &s
 }

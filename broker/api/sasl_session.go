@@ -138,7 +138,7 @@ func (c *Call) failAuthenticate(s *session, why error) {
 	text := "Authentication failed during " + s.attempt() + " due to invalid credentials with SASL mechanism " + s.mechanism
 	var refusal *sasl.Refusal
 	if errors.As(why, &refusal) {
-		text = refusal.Text
+		text = wire.ErrorText(refusal.Text) // it may name users
 	}
 	resp.ErrorMessage = &text
 	c.fail(s, resp, why)

@@ -23,7 +23,7 @@ type describeConsumer struct {
 
 func describeConsumerError(group string, code int16, text string) *kmsg.ConsumerGroupDescribeResponseGroup {
 	r := kmsg.NewConsumerGroupDescribeResponseGroup()
-	r.Group, r.ErrorCode, r.ErrorMessage = group, code, nonEmpty(text)
+	r.Group, r.ErrorCode, r.ErrorMessage = group, code, errorText(text)
 	return &r
 }
 

@@ -32,7 +32,7 @@ type consumerHeartbeat struct {
 
 func consumerHeartbeatError(version int16, code int16, text string) *kmsg.ConsumerGroupHeartbeatResponse {
 	r := kmsg.NewPtrConsumerGroupHeartbeatResponse()
-	r.Version, r.ErrorCode, r.ErrorMessage = version, code, nonEmpty(text)
+	r.Version, r.ErrorCode, r.ErrorMessage = version, code, errorText(text)
 	return r
 }
 

@@ -27,7 +27,7 @@ type shareHeartbeatAnswer struct {
 
 func shareHeartbeatError(version int16, code int16, text string) *shareHeartbeatAnswer {
 	r := kmsg.NewPtrShareGroupHeartbeatResponse()
-	r.Version, r.ErrorCode, r.ErrorMessage = version, code, nonEmpty(text)
+	r.Version, r.ErrorCode, r.ErrorMessage = version, code, errorText(text)
 	return &shareHeartbeatAnswer{resp: r}
 }
 
@@ -162,7 +162,7 @@ type describeShare struct {
 
 func describeShareError(group string, code int16, text string) *kmsg.ShareGroupDescribeResponseGroup {
 	r := kmsg.NewShareGroupDescribeResponseGroup()
-	r.GroupID, r.ErrorCode, r.ErrorMessage = group, code, nonEmpty(text)
+	r.GroupID, r.ErrorCode, r.ErrorMessage = group, code, errorText(text)
 	return &r
 }
 

@@ -43,7 +43,7 @@ type alterShareAnswer struct {
 
 func alterShareError(version int16, code int16, text string) *kmsg.AlterShareGroupOffsetsResponse {
 	r := kmsg.NewPtrAlterShareGroupOffsetsResponse()
-	r.Version, r.ErrorCode, r.ErrorMessage = version, code, nonEmpty(text)
+	r.Version, r.ErrorCode, r.ErrorMessage = version, code, errorText(text)
 	return r
 }
 
@@ -111,7 +111,7 @@ type deleteShareAnswer struct {
 
 func deleteShareError(version int16, code int16, text string) *kmsg.DeleteShareGroupOffsetsResponse {
 	r := kmsg.NewPtrDeleteShareGroupOffsetsResponse()
-	r.Version, r.ErrorCode, r.ErrorMessage = version, code, nonEmpty(text)
+	r.Version, r.ErrorCode, r.ErrorMessage = version, code, errorText(text)
 	return r
 }
 
@@ -309,7 +309,7 @@ func (o *shareOffsets) decide(m *machine, now time.Time) coordinator.Outcome {
 
 func describeShareOffsetsError(group string, code int16, text string) *kmsg.DescribeShareGroupOffsetsResponseGroup {
 	r := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
-	r.GroupID, r.ErrorCode, r.ErrorMessage = group, code, nonEmpty(text)
+	r.GroupID, r.ErrorCode, r.ErrorMessage = group, code, errorText(text)
 	return &r
 }
 

@@ -96,7 +96,7 @@ type describeStreams struct {
 
 func describeStreamsError(group string, code int16, text string) *kmsg.StreamsGroupDescribeResponseGroup {
 	r := kmsg.NewStreamsGroupDescribeResponseGroup()
-	r.Group, r.ErrorCode, r.ErrorMessage = group, code, nonEmpty(text)
+	r.Group, r.ErrorCode, r.ErrorMessage = group, code, errorText(text)
 	return &r
 }
 

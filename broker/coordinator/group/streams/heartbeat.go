@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/broker/coordinator"
+	"github.com/tidelinehq/tideline/broker/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -80,6 +81,7 @@ func Refused(version, code int16, message string) *kmsg.StreamsGroupHeartbeatRes
 	r := kmsg.NewPtrStreamsGroupHeartbeatResponse()
 	r.Version, r.ErrorCode, r.Status = version, code, []kmsg.StreamsGroupHeartbeatResponseStatus{}
 	if message != "" {
+		message = wire.ErrorText(message)
 		r.ErrorMessage = &message
 	}
 	return r
