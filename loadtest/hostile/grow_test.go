@@ -147,6 +147,7 @@ var words = []string{
 	"cleanup.policy", "compact", "retention.ms", "100", "max.message.bytes", "share.auto.offset.reset", "by_duration:PT1H",
 	"producer_byte_rate", "user", "client-id", "ip", "127.0.0.1", "alice", "User:alice", "User:*", "*", "Group:ops", "metadata.version", "tideline.version",
 	"PLAIN", "SCRAM-SHA-256", "controller_mutation_rate", "interval.ms", "match", "client_id=a.*", "org.apache.kafka.", "Ongoing", "Stable",
+	"\x00alice\x00wrong", "n,,n=alice,r=rOprNGfwEbeRWgbNEkqO", "c=biws,r=rOprNGfwEbeRWgbNEkqO,p=AAAA", "5",
 	".", "..", "a/b", "\xff\xfe", "\x00", "(((((a*)*)*)*)*)$", "PT99999999999H", "CONTROLLER", "localhost",
 }
 
@@ -230,8 +231,10 @@ func (s *script) bytes() []byte {
 		return nil
 	case c < 80:
 		return []byte{0, 1, 0, 0, 0, 1, 0, byte(len(victim)), 'v', 'i', 'c', 't', 'i', 'm', 0, 0, 0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}
+	case c < 90:
+		return []byte(s.string())
 	default:
-		b := make([]byte, c-80)
+		b := make([]byte, c-90)
 		for i := range b {
 			b[i] = s.next()
 		}

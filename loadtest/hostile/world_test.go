@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -70,7 +71,11 @@ func newWorld(t *testing.T) *world {
 	cfg, err := config.Load(config.Sources{
 		Machine: config.Machine{MemoryBytes: 256 << 20, DiskBytes: func(string) int64 { return 1 << 40 }, Hostname: func() (string, error) { return "10.0.0.1", nil }},
 		Set: []string{
-			"listeners=PLAINTEXT://10.0.0.1:9092", "http.listener=10.0.0.1:8080", "rpc.listener=10.0.0.1:9093", "data.dir=/node",
+			"listeners=PLAINTEXT://10.0.0.1:9092,SASL_PLAINTEXT://10.0.0.1:9094", "sasl.enabled.mechanisms=" + strings.Join(provable, ","),
+			`listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="` + secret + `";`,
+			"connection.failed.authentication.delay.ms=0", "delegation.token.secret.key=" + secret,
+			"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
+			"http.listener=10.0.0.1:8080", "http.allow.unauthenticated=true", "rpc.listener=10.0.0.1:9093", "data.dir=/node",
 			"wal.direct.io=false", "wal.max.bytes=268435456", "wal.file.bytes=16777216", "wal.tail.bytes=4194304", "cache.memory.bytes=4194304",
 			"cache.disk.bytes=0", "group.initial.rebalance.delay.ms=0", "offsets.topic.num.partitions=2", "transaction.state.log.num.partitions=2",
 			"share.coordinator.state.topic.num.partitions=2",
@@ -93,7 +98,7 @@ func newWorld(t *testing.T) *world {
 	if err := w.b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.control = w.dial(t)
+	w.control = w.dial(t, openPort)
 	w.ensureVictim(t)
 	w.goroutines = runtime.NumGoroutine()
 	return w
@@ -107,11 +112,23 @@ func (w *world) stop(tb testing.TB) {
 	}
 }
 
-func (w *world) dial(t *testing.T) *conn {
+// The ports: one for everybody, and one for those who prove who they are.
+const (
+	openPort  = "9092"
+	provePort = "9094"
+)
+
+// provable are the mechanisms of the second port.
+var provable = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+
+// secret is what nothing that leaves the broker may have in it.
+const secret = "sesame-open-4711"
+
+func (w *world) dial(t *testing.T, port string) *conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := w.client.Dial(ctx, "10.0.0.1:9092")
+	c, err := w.client.Dial(ctx, "10.0.0.1:"+port)
 	if err != nil {
 		t.Fatalf("the broker takes no connection: %v", err)
 	}
@@ -145,7 +162,7 @@ func (w *world) try(t *testing.T, a api, body []byte) {
 	t.Helper()
 	w.requests++
 	if w.conn == nil {
-		w.conn = w.dial(t)
+		w.conn = w.connect(t, a.key)
 	}
 	wait := patience
 	if parks[a.key] {
@@ -167,6 +184,9 @@ func (w *world) try(t *testing.T, a api, body []byte) {
 		}
 		resp := kmsg.ResponseForKey(a.key)
 		resp.SetVersion(a.version)
+		if bytes.Contains(reply, []byte(secret)) {
+			t.Fatalf("%s v%d: a secret is in the reply\nrequest %x\nreply %q", wire.KeyName(a.key), a.version, clip(body), reply)
+		}
 		if err := resp.ReadFrom(reply); err != nil {
 			t.Fatalf("%s v%d: the reply does not decode: %v\nrequest %x\nreply %x", wire.KeyName(a.key), a.version, err, clip(body), clip(reply))
 		}
@@ -187,6 +207,32 @@ func (w *world) try(t *testing.T, a api, body []byte) {
 		w.check(t)
 	}
 }
+
+// connect opens a connection on which the API means something: a proof has been begun
+// where its next step is to be fuzzed.
+func (w *world) connect(t *testing.T, key int16) *conn {
+	t.Helper()
+	switch key {
+	case keySASLHandshake:
+		return w.dial(t, provePort)
+	case keySASLAuthenticate:
+		c := w.dial(t, provePort)
+		begin := kmsg.NewPtrSASLHandshakeRequest()
+		begin.Version, begin.Mechanism = 1, provable[w.requests%len(provable)]
+		if code := call[*kmsg.SASLHandshakeResponse](t, c, begin).ErrorCode; code != 0 {
+			t.Fatalf("handshake: code=%d", code)
+		}
+		return c
+	}
+	return w.dial(t, openPort)
+}
+
+const (
+	keyCreateTopics     = 19
+	keyCreatePartitions = 37
+	keySASLHandshake    = 17
+	keySASLAuthenticate = 36
+)
 
 func isEnd(err error) bool { return err == errClosed }
 
@@ -221,13 +267,18 @@ const (
 	// costBomb is for Produce: the records of a batch are decompressed up to a bound,
 	// into room that doubles.
 	costBomb = 192 << 20
+	// costMade is for what stays: a hundred thousand partitions, which one request may make.
+	costMade = 2 << 30
 )
 
 func costLimit(a api, body []byte, reply int) uint64 {
 	admitted, _ := brokerapi.Admitted(a.key, a.version, body)
 	limit := costFloor + costFactor*(uint64(admitted)+uint64(len(body))+uint64(reply))
-	if a.key == wire.KeyProduce {
+	switch a.key {
+	case wire.KeyProduce:
 		limit += costBomb
+	case keyCreateTopics, keyCreatePartitions:
+		limit += costMade
 	}
 	return limit
 }

@@ -95,7 +95,7 @@ func (c *cluster) rollBytes() int64 { return 64<<10 + c.plan.Roll.Milliseconds()
 func (c *cluster) settings(id int32) []string {
 	s := []string{
 		fmt.Sprintf("node.id=%d", id), "data.dir=" + c.dataDir(id), "wal.direct.io=false", "object.store=s3://simulated/",
-		"listeners=PLAINTEXT://" + c.kafka(id), "rpc.listener=" + c.private(id), "http.listener=" + c.web(id),
+		"listeners=PLAINTEXT://" + c.kafka(id), "rpc.listener=" + c.private(id), "http.listener=" + c.web(id), "http.allow.unauthenticated=true",
 		fmt.Sprintf("cluster.seeds=%s,%s,%s", c.private(1), c.private(2), c.private(3)), fmt.Sprintf("broker.rack=r%d", id%3),
 		"wal.max.bytes=268435456", "wal.file.bytes=16777216", "wal.tail.bytes=4194304", "cache.memory.bytes=4194304", "cache.disk.bytes=0",
 		"queued.max.request.bytes=16777216",
