@@ -153,7 +153,7 @@ func TestShareGroupMembers(t *testing.T) {
 	if code := do[*kmsg.WriteShareGroupStateResponse](c, write).Topics[0].Partitions[0].ErrorCode; code != kerr.FencedStateEpoch.Code {
 		t.Errorf("write under the old state epoch: %s", name(code))
 	}
-	if got, want := shareOffsets(c, "g"), "NONE jobs/0:NONE start=42 lag=-1 jobs/1:NONE start=-1 lag=-1"; got != want {
+	if got, want := shareOffsets(c, "g"), "NONE jobs/0:NONE start=42 lag=58 jobs/1:NONE start=-1 lag=-1"; got != want {
 		t.Errorf("altered: got %q, want %q", got, want)
 	}
 	gone := kmsg.NewPtrDeleteGroupsRequest()
