@@ -27,7 +27,7 @@ func (b *Broker) checkAdminPort(bound net.Addr) error {
 // newAdminServer makes the server of the admin port, with TLS and users where they are given.
 func (b *Broker) newAdminServer() *http.Server {
 	handler := b.adminHandler()
-	if b.cfg.HTTPUsers == "scram" {
+	if b.cfg.HTTPUsers == adminScram {
 		handler = newAdminUsers(&adminUsers{image: b.Image, authorizer: b.authorizer(), audit: b.audit}).guard(handler)
 	}
 	return &http.Server{

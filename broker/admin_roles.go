@@ -25,8 +25,8 @@ const maxRoleRequest = 2 << 20
 // roleTimeout bounds how long the metadata group may take.
 const roleTimeout = 30 * time.Second
 
-// errNotLocal refuses requests about roles from other machines.
-var errNotLocal = errors.New("roles are shown and changed only from the broker's own machine")
+// errNotLocal refuses requests about roles from other machines, of which nobody knows who sends them.
+var errNotLocal = errors.New("without http.users=scram roles are shown and changed only from the broker's own machine")
 
 // roleRoutes adds the part of the admin API that is about roles, for which Kafka has no
 // requests.
@@ -35,7 +35,7 @@ func (b *Broker) roleRoutes(mux *http.ServeMux) {
 	add := func(pattern string, h func(r *http.Request) (any, error)) {
 		mux.Handle(pattern, same.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			answer, err := any(nil), errNotLocal
-			if isLocal(r) {
+			if b.cfg.HTTPUsers == adminScram || isLocal(r) {
 				answer, err = h(r)
 			}
 			if err != nil {
@@ -146,8 +146,12 @@ func (b *Broker) proposeRole(r *http.Request, what string, c command.Command) (c
 	ctx, cancel := context.WithTimeout(r.Context(), roleTimeout)
 	defer cancel()
 	result, err := b.meta.Propose(ctx, c)
-	host, _, _ := net.SplitHostPort(r.RemoteAddr) // isLocal has read it
-	b.audit.Changed(audit.Client{Principal: security.Anonymous, Host: host, Listener: "http"}, what, r.Method+" "+r.URL.Path, err)
+	host, _, _ := net.SplitHostPort(r.RemoteAddr) // which the server has made
+	who := security.Anonymous
+	if user, _, given := r.BasicAuth(); given && b.cfg.HTTPUsers == adminScram {
+		who = &security.Principal{Type: security.UserType, Name: user, Mechanism: "BASIC"}
+	}
+	b.audit.Changed(audit.Client{Principal: who, Host: host, Listener: adminListener}, what, r.Method+" "+r.URL.Path, err)
 	return result, err
 }
 

@@ -54,6 +54,9 @@ func newAdminUsers(u *adminUsers) *adminUsers {
 // isProbe: these paths need no user: probes have none, and they say no more than whether the broker is there.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
+// adminScram is the value of http.users with which the admin port asks who comes.
+const adminScram = "scram"
+
 // adminListener is the name of the admin port in the audit log.
 const adminListener = "http"
 

@@ -180,6 +180,7 @@ func (c *Call) Reply(resp kmsg.Response) {
 	for _, amend := range c.amendments {
 		amend(resp)
 	}
+	c.noteChanges(resp)
 	if c.handedOn != nil {
 		c.handedOn <- resp
 		return

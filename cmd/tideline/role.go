@@ -17,8 +17,9 @@ import (
 const roleHelp = `A role is a named set of bindings; a grant gives all of them to a user, User:alice,
 or to all whose token names a group, Group:ops.
 
-Kafka has no requests about roles, so these commands ask the admin API of a broker,
-which answers them only on the broker's own machine: run them there.`
+Kafka has no requests about roles, so these commands ask the admin API of a broker.
+One that does not ask who comes (http.users) answers them only on its own machine:
+run them there.`
 
 // roleCommand is `tideline role`.
 func (p *program) roleCommand() *cobra.Command {

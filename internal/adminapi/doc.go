@@ -19,8 +19,8 @@
 //	DELETE /v1/roles/{name}                removes it and all grants of it: Role
 //	POST   /v1/roles/{name}/grants         of a GrantRequest: Role
 //
-// The admin API has no login. So roles are shown and changed only for whoever asks from
-// the broker's own machine, whatever http.listener is.
+// Without http.users nobody knows who asks. Then roles are shown and changed only for
+// whoever asks from the broker's own machine, whatever http.listener is.
 //
 // With ?topic=NAME, which may be given again, the first two are about these topics only.
 //
