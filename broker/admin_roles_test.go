@@ -73,34 +73,3 @@ func TestRoles(t *testing.T) {
 	}
 	expectStatus(http.StatusNotFound, "POST", "/v1/roles/reader/grants", `{"grant":["User:alice"]}`)
 }
-
-// TestAudit: the log has who changed what, and who was kept from it, each once.
-func TestAudit(t *testing.T) {
-	n := newJudgedNode(t, map[string]string{"super.users": "User:u7"})
-	root, alice := n.dialAs(userOf(7)), n.dialAs(userOf(8))
-	root.create("orders", 1, nil)
-	denied := &kmsg.DeleteTopicsRequest{TopicNames: []string{"orders"}, TimeoutMillis: 10_000}
-	do[*kmsg.DeleteTopicsResponse](alice.conn, versioned(denied, 5))
-	binding := kmsg.CreateACLsRequestCreation{
-		ResourceType: kmsg.ACLResourceTypeTopic, ResourceName: "orders", ResourcePatternType: kmsg.ACLResourcePatternTypeLiteral,
-		Principal: "User:u8", Host: "*", Operation: kmsg.ACLOperationRead, PermissionType: kmsg.ACLPermissionTypeAllow,
-	}
-	do[*kmsg.CreateACLsResponse](root.conn, versioned(&kmsg.CreateACLsRequest{Creations: []kmsg.CreateACLsRequestCreation{binding}}, 3))
-	do[*kmsg.IncrementalAlterConfigsResponse](root.conn, versioned(incrementalOf(kmsg.ConfigResourceTypeTopic, "orders"), 1)) // which only tries
-	n.log.mu.Lock()
-	log := n.log.b.String()
-	n.log.mu.Unlock()
-	for _, want := range []string{
-		"event=authentication principal=User:u7 host=127.0.0.1 listener=SASL_PLAINTEXT mechanism=PLAIN result=done",
-		"event=admin principal=User:u7 host=127.0.0.1 listener=SASL_PLAINTEXT resource=topic:orders result=done api=CreateTopics",
-		"event=authorization principal=User:u8 host=127.0.0.1 listener=SASL_PLAINTEXT operation=Delete resource=topic:orders result=denied api=DeleteTopics",
-		`event=admin principal=User:u7 host=127.0.0.1 listener=SASL_PLAINTEXT resource="acl:allow User:u8 Read topic:orders from *" result=done api=CreateAcls`,
-	} {
-		if strings.Count(log, want) != 1 {
-			t.Errorf("%d times in the log: %s", strings.Count(log, want), want)
-		}
-	}
-	if n := strings.Count(log, "event=admin"); n != 2 {
-		t.Errorf("%d changes in the log", n)
-	}
-}

@@ -13,7 +13,6 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
 	"github.com/tidelinehq/tideline/broker/replication"
-	"github.com/tidelinehq/tideline/broker/security/audit"
 	"github.com/tidelinehq/tideline/broker/server"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
@@ -82,7 +81,7 @@ func (b *Broker) assemble(context.Context) error {
 	b.connect()
 	b.purgatory = purgatory.New(maxParked, b.registry)
 	b.assembleSharePartitions()
-	b.audit = audit.New(audit.Options{Logger: b.logger.With("part", "audit"), Now: b.now, Registerer: b.registry})
+	b.audit = b.newAudit()
 	b.quotas = newQuotas(b.cfg, b.registry)
 	b.quotaLimits.quotas = b.quotas
 	clientMetrics, err := b.assembleClientMetrics()

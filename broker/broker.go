@@ -162,6 +162,7 @@ func (b *Broker) serve(context.Context) error {
 		}
 	})
 	b.background(func() { b.replicas.retainLocally(b.run) })
+	b.runAudit()
 	b.background(func() { b.expireTokens(b.run) })
 	b.seedDoors()
 	b.background(b.pollDoors)

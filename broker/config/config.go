@@ -178,6 +178,7 @@ type Config struct {
 	AuthorizerClass   string `key:"authorizer.class.name"` // empty: everybody may do everything
 	SuperUsers        string `key:"super.users"`
 	AllowIfNoACLFound bool   `key:"allow.everyone.if.no.acl.found"`
+	AuditLogTopic     string `key:"audit.log.topic"` // empty: events are only log lines
 	TelemetryMaxBytes int32  `key:"telemetry.max.bytes"`
 
 	LoggingLevel  string `key:"logging.level"`
