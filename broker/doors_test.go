@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"hash"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
@@ -252,5 +254,57 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 	if n.gauge("tideline_tls_reloads_total") < 2 || n.gauge("tideline_tls_certificate_expiry_seconds") == 0 {
 		t.Error("the metrics tell nothing of it")
+	}
+}
+
+// Whoever is given a delegation token comes in as its owner, until it ends.
+func TestDelegationTokenLeadsIn(t *testing.T) {
+	id := newIdentity(t)
+	settings := id.settings()
+	settings["delegation.token.secret.key"] = "the secret of the brokers"
+	n := newNode(t, settings)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	secure := kgo.DialTLSConfig(id.tls(t, ""))
+	owner, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(1)), secure, kgo.SASL(plain.Auth{User: "alice", Pass: "secret"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	token, err := kadm.NewClient(owner).CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := base64.StdEncoding.EncodeToString(token.HMAC)
+	for name, m := range map[string]sasl.Mechanism{
+		"sha256": scram.Auth{User: token.TokenID, Pass: secret, IsToken: true}.AsSha256Mechanism(),
+		"sha512": scram.Auth{User: token.TokenID, Pass: secret, IsToken: true}.AsSha512Mechanism(),
+	} {
+		if err := through(ctx, n.b.Address(1), "by-token-"+name, secure, kgo.SASL(m)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	holder, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(1)), secure, kgo.SASL(scram.Auth{User: token.TokenID, Pass: secret, IsToken: true}.AsSha256Mechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if _, err := kadm.NewClient(holder).CreateDelegationToken(ctx, kadm.CreateDelegationToken{}); err == nil {
+		t.Error("a token makes tokens")
+	}
+	for name, m := range map[string]sasl.Mechanism{
+		"wrong secret": scram.Auth{User: token.TokenID, Pass: "x", IsToken: true}.AsSha256Mechanism(),
+		"no token":     scram.Auth{User: "x", Pass: secret, IsToken: true}.AsSha256Mechanism(),
+		"as a user":    scram.Auth{User: token.TokenID, Pass: secret}.AsSha256Mechanism(),
+	} {
+		if err := through(ctx, n.b.Address(1), "by-token", secure, kgo.SASL(m)); err == nil {
+			t.Errorf("%s leads in", name)
+		}
+	}
+	if _, err := kadm.NewClient(owner).ExpireDelegationToken(ctx, token.HMAC, -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := through(ctx, n.b.Address(1), "by-token", secure, kgo.SASL(scram.Auth{User: token.TokenID, Pass: secret, IsToken: true}.AsSha256Mechanism())); err == nil {
+		t.Error("a token that has ended leads in")
 	}
 }

@@ -166,6 +166,7 @@ var clientVariables = map[string]bool{
 	"TIDELINE_HTTP":          true,
 	"TIDELINE_HTTP_PASSWORD": true,
 	"TIDELINE_SASL_PASSWORD": true,
+	"TIDELINE_SASL_TOKEN":    true,
 }
 
 // serviceVariables are what Kubernetes puts into every container for a service

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -31,13 +32,16 @@ type connection struct {
 	user          string
 	passwordFile  string
 	password      string // from the environment: a flag would show it to everyone on the machine
+	tokenFile     string
+	token         string // likewise
+	tokenAuth     bool
 	output        output
 }
 
 const defaultBrokers = "127.0.0.1:9092"
 
 func (p *program) connectionFlags(flags *pflag.FlagSet) *connection {
-	c := &connection{password: p.getenv("TIDELINE_SASL_PASSWORD")}
+	c := &connection{password: p.getenv("TIDELINE_SASL_PASSWORD"), token: p.getenv("TIDELINE_SASL_TOKEN")}
 	brokers := p.getenv("TIDELINE_BROKERS")
 	if brokers == "" {
 		brokers = defaultBrokers
@@ -49,9 +53,11 @@ func (p *program) connectionFlags(flags *pflag.FlagSet) *connection {
 	flags.StringVar(&c.tlsCert, "tls-cert", "", "PEM `file` with the client's certificate")
 	flags.StringVar(&c.tlsKey, "tls-key", "", "PEM `file` with the client's key")
 	flags.StringVar(&c.tlsServerName, "tls-server-name", "", "`name` to expect in the broker's certificate, in place of its host")
-	flags.StringVar(&c.mechanism, "sasl-mechanism", "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	flags.StringVar(&c.mechanism, "sasl-mechanism", "", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
 	flags.StringVar(&c.user, "sasl-user", "", "`user` to log in as")
 	flags.StringVar(&c.passwordFile, "sasl-password-file", "", "`file` with the password (or env TIDELINE_SASL_PASSWORD)")
+	flags.BoolVar(&c.tokenAuth, "sasl-delegation-token", false, "the user is the id of a delegation token, and the password its HMAC; with SCRAM")
+	flags.StringVar(&c.tokenFile, "sasl-token-file", "", "`file` with the token of OAUTHBEARER, read at each login (or env TIDELINE_SASL_TOKEN)")
 	c.output.flag(flags)
 	return c
 }
@@ -122,10 +128,13 @@ func (c *connection) tlsConfig() (*tls.Config, error) {
 // saslMechanism returns nil when there is no login.
 func (c *connection) saslMechanism() (sasl.Mechanism, error) {
 	if c.mechanism == "" {
-		if c.user != "" || c.passwordFile != "" {
+		if c.user != "" || c.passwordFile != "" || c.tokenFile != "" || c.tokenAuth {
 			return nil, usagef("--sasl-mechanism is missing")
 		}
 		return nil, nil
+	}
+	if strings.EqualFold(c.mechanism, "OAUTHBEARER") {
+		return c.bearer()
 	}
 	if c.user == "" {
 		return nil, usagef("--sasl-user is missing")
@@ -145,11 +154,36 @@ func (c *connection) saslMechanism() (sasl.Mechanism, error) {
 	case "PLAIN":
 		return plain.Auth{User: c.user, Pass: password}.AsMechanism(), nil
 	case "SCRAM-SHA-256":
-		return scram.Auth{User: c.user, Pass: password}.AsSha256Mechanism(), nil
+		return scram.Auth{User: c.user, Pass: password, IsToken: c.tokenAuth}.AsSha256Mechanism(), nil
 	case "SCRAM-SHA-512":
-		return scram.Auth{User: c.user, Pass: password}.AsSha512Mechanism(), nil
+		return scram.Auth{User: c.user, Pass: password, IsToken: c.tokenAuth}.AsSha512Mechanism(), nil
 	}
-	return nil, usagef("unknown --sasl-mechanism %s: allowed are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512", c.mechanism)
+	return nil, usagef("unknown --sasl-mechanism %s: allowed are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", c.mechanism)
+}
+
+// bearer logs in by a token, which may be another one each time that the file is read.
+func (c *connection) bearer() (sasl.Mechanism, error) {
+	if c.user != "" || c.passwordFile != "" || c.tokenAuth {
+		return nil, usagef("OAUTHBEARER has no user and no password: the token tells who it is")
+	}
+	read := func(context.Context) (oauth.Auth, error) {
+		if c.tokenFile == "" {
+			return oauth.Auth{Token: c.token}, nil
+		}
+		text, err := os.ReadFile(c.tokenFile)
+		if err != nil {
+			return oauth.Auth{}, fmt.Errorf("--sasl-token-file: %w", err)
+		}
+		return oauth.Auth{Token: strings.TrimSpace(string(text))}, nil
+	}
+	first, err := read(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	if first.Token == "" {
+		return nil, usagef("the token is missing: --sasl-token-file or TIDELINE_SASL_TOKEN")
+	}
+	return oauth.Oauth(read), nil
 }
 
 // client connects, and fails early when no broker answers.
