@@ -88,7 +88,7 @@ func (b *Broker) openDoors(context.Context) error {
 // seedDoors says what unknown users of SCRAM are answered with, once it is known: the same
 // on all brokers of the cluster, or two of them would tell who is unknown.
 func (b *Broker) seedDoors() {
-	seed := sha256.Sum256([]byte("unknown users of SCRAM\x00" + b.clusterID()))
+	seed := sha256.Sum256([]byte("unknown users of SCRAM\x00" + b.clusterID() + "\x00" + b.cfg.DelegationTokenSecret))
 	for _, d := range b.doors.all {
 		d.scram.Seed = seed[:]
 	}
