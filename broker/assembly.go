@@ -140,6 +140,7 @@ func (b *Broker) groupConfig() group.Config {
 	cg.HeartbeatInterval, cg.MinHeartbeatInterval, cg.MaxHeartbeatInterval = c.ConsumerHeartbeatInterval, c.ConsumerMinHeartbeatInterval, c.ConsumerMaxHeartbeatInterval
 	cg.MaxSize = int(min(c.ConsumerMaxSize, int32(cg.MaxSize)))
 	cg.Assignors, cg.RegexRefreshInterval = c.ConsumerAssignors, c.ConsumerRegexRefreshInterval
+	cg.Judged = c.AuthorizerClass != ""
 	cg.Migration, _ = group.ParseMigrationPolicy(c.ConsumerMigrationPolicy)
 	st := &g.Streams
 	st.SessionTimeout, st.MinSessionTimeout, st.MaxSessionTimeout = c.StreamsSessionTimeout, c.StreamsMinSessionTimeout, c.StreamsMaxSessionTimeout

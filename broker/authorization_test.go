@@ -458,3 +458,23 @@ func TestBindingsByClient(t *testing.T) {
 		t.Errorf("a principal without a type: %+v, %v", wrong, err)
 	}
 }
+
+// TestRegularExpressions: a subscription by regular expression stands for the topics that the
+// member may know of, and no others.
+func TestRegularExpressions(t *testing.T) {
+	n := newJudgedNode(t, nil)
+	w := n.furnish()
+	all := n.dialAs(userOf(0))
+	all.create("t-shown", 1, nil)
+	shown := allow(userOf(5), right{acl.Topic, acl.Describe})
+	shown.Pattern, shown.Resource = record.PatternLiteral, "t-shown"
+	n.bind(shown, allow(userOf(5), right{acl.Group, acl.Read}))
+	c := n.dialAs(userOf(5))
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Group, req.MemberID, req.SubscribedTopicRegex = "g-regex", "AAAAAAAAAAAAAAAAAAAAAA", kmsg.StringPtr("t-.*")
+	req.SubscribedTopicNames, req.Topics, req.RebalanceTimeoutMillis = []string{}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}, 30_000
+	resp := do[*kmsg.ConsumerGroupHeartbeatResponse](c.conn, versioned(req, 1))
+	if resp.ErrorCode != 0 || resp.Assignment == nil || len(resp.Assignment.Topics) != 1 || resp.Assignment.Topics[0].TopicID == w.id {
+		t.Errorf("assigned: %s %+v", name(resp.ErrorCode), resp.Assignment)
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/coordinator/group"
 	"github.com/tidelinehq/tideline/broker/coordinator/group/streams"
+	"github.com/tidelinehq/tideline/broker/security/acl"
 )
 
 // Groups answers the requests of consumer groups. It is implemented by
@@ -25,6 +26,9 @@ type Groups interface {
 func toGroups(c *Call) kmsg.Response {
 	// Kafka writes the address of a client with a slash before it.
 	caller := group.Caller{ClientID: c.ClientID, ClientHost: "/" + c.Host}
+	if c.authorized() {
+		caller.Sees = func(topic string) bool { return c.sees(acl.Describe, acl.Topic, topic) }
+	}
 	if !c.API.Groups.Handle(caller, c.Request, c.Reply) {
 		panic("api: the group coordinator does not know an api key of the table")
 	}

@@ -66,6 +66,9 @@ type ConsumerConfig struct {
 	Assignors []string
 	// Migration between the classic and the consumer protocol: group.consumer.migration.policy.
 	Migration MigrationPolicy
+	// Judged says that clients may not know of every topic. Then a regular expression
+	// stands for topics that the member may know of whose request has it looked at.
+	Judged bool
 	// RegexRefreshInterval is how often regular expressions are looked at anew even if no
 	// topic came or went: group.consumer.regex.refresh.interval.ms.
 	RegexRefreshInterval time.Duration

@@ -114,6 +114,7 @@ func (j *joinGroup) joinConsumer(m *machine, g *consumerGroup, now time.Time) co
 		return j.refuse(j.caller.ClientID+"-"+m.newID(), kerr.MemberIDRequired.Code)
 	}
 	t := m.consumerTurn(req.Group, g, now)
+	t.caller = &j.caller
 	s, ok := readSubscription(t.image, ps[0].metadata)
 	if !ok {
 		return j.refuse(id, kerr.InconsistentGroupProtocol.Code)

@@ -98,6 +98,7 @@ func (h *consumerHeartbeat) decide(m *machine, now time.Time) coordinator.Outcom
 	if req.MemberID == "" {
 		h.req.MemberID = m.newID()
 	}
+	t.caller = &h.caller
 	was, mb, err := h.member(t)
 	if err != nil {
 		return h.refuse(err.code, err.text)

@@ -38,16 +38,16 @@ func compileRegex(text string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// resolve finds the topics of a regular expression. One that does not compile, which
-// only a broker with another syntax can have let in, has none.
-func resolve(image Image, text string, now time.Time) *resolvedRegex {
+// resolve finds the topics of a regular expression that sees lets through. One that does
+// not compile, which only a broker with another syntax can have let in, has none.
+func resolve(image Image, text string, sees func(string) bool, now time.Time) *resolvedRegex {
 	r := &resolvedRegex{version: image.Version(), at: now.UnixMilli(), seen: image.Version(), seenAt: now.UnixMilli()}
 	re, err := compileRegex(text)
 	if err != nil {
 		return r
 	}
 	for name := range image.Names() {
-		if re.MatchString(name) {
+		if re.MatchString(name) && (sees == nil || sees(name)) {
 			r.topics = append(r.topics, name)
 		}
 	}
@@ -77,7 +77,7 @@ func (t *consumerTurn) resolveRegexes() bool {
 		if old != nil && !t.mayRefresh(old) {
 			continue
 		}
-		r := resolve(t.image, text, t.now)
+		r := t.resolve(text)
 		if old != nil && slices.Equal(old.topics, r.topics) {
 			r.version, r.at = old.version, old.at
 			t.g.regexes[text] = r
@@ -90,10 +90,25 @@ func (t *consumerTurn) resolveRegexes() bool {
 	return changed
 }
 
+// resolve looks at a regular expression for the caller. For nobody it stands for nothing,
+// where clients may not know of every topic; it is looked at with the next request.
+func (t *consumerTurn) resolve(text string) *resolvedRegex {
+	if t.caller != nil {
+		return resolve(t.image, text, t.caller.Sees, t.now)
+	}
+	if !t.m.cfg.Consumer.Judged {
+		return resolve(t.image, text, nil, t.now)
+	}
+	return &resolvedRegex{}
+}
+
 // mayRefresh says whether a regular expression is to be looked at again: the topics may
 // have changed and the last look was a while ago, or it was so long ago that what a member
 // may see can be another.
 func (t *consumerTurn) mayRefresh(r *resolvedRegex) bool {
+	if t.caller == nil && t.m.cfg.Consumer.Judged {
+		return false // nobody asks, so nobody says what may be seen
+	}
 	age := t.now.Sub(time.UnixMilli(r.seenAt))
 	return age >= t.m.cfg.Consumer.RegexRefreshInterval || r.seen != t.image.Version() && age >= regexRefreshMin
 }

@@ -16,6 +16,8 @@ type consumerTurn struct {
 	g     *consumerGroup
 	own   bool // g is a clone already
 	image Image
+	// caller is the client whose request it is; nil: it is nobody's.
+	caller *Caller
 
 	resubscribed bool // what members subscribe to changed
 	bumped       bool // the group epoch grew

@@ -52,6 +52,8 @@ type Options struct {
 type Caller struct {
 	ClientID   string
 	ClientHost string // as Kafka writes it: "/10.0.0.1"
+	// Sees says which topics the client may know of; nil: all. It is pure.
+	Sees func(topic string) bool
 }
 
 // Coordinator coordinates the groups of those partitions of __consumer_offsets
