@@ -52,7 +52,7 @@ func (e *everything) find(secret string) (where string) {
 	text := e.b.String()
 	for _, form := range []string{
 		secret, hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
-		fmt.Sprint([]byte(secret)),
+		fmt.Sprintf("%d", []byte(secret)),
 	} {
 		if i := strings.Index(text, form); i >= 0 {
 			return text[max(0, i-300):min(len(text), i+len(form)+100)]

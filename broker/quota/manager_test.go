@@ -112,8 +112,11 @@ func TestMutations(t *testing.T) {
 	if d := permissive.Throttle(epoch); d != 90*time.Second {
 		t.Errorf("throttled for %v", d)
 	}
-	if other := m.Mutations("bob", "", true); !other.Take(1e6, epoch) || !other.Take(1e6, epoch) {
-		t.Error("somebody without a limit is refused")
+	other := m.Mutations("bob", "", true)
+	for range 2 {
+		if !other.Take(1e6, epoch) {
+			t.Error("somebody without a limit is refused")
+		}
 	}
 }
 

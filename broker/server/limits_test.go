@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,9 +193,9 @@ func TestConnectionRate(t *testing.T) {
 
 // TestMutedIsNotRead: what a muted client sends stays where it is, and the connection does not count as idle for a mute that is shorter than that.
 func TestMutedIsNotRead(t *testing.T) {
-	handled := 0
+	var handled atomic.Int32
 	h := handlerFunc(func(r *Request) {
-		handled++
+		handled.Add(1)
 		r.Conn.Mute(30 * time.Second)
 		r.Respond(Response{})
 	})
@@ -210,8 +211,8 @@ func TestMutedIsNotRead(t *testing.T) {
 			t.Error("a muted connection was read")
 		default:
 		}
-		if handled != 1 {
-			t.Errorf("%d requests handled", handled)
+		if n := handled.Load(); n != 1 {
+			t.Errorf("%d requests handled", n)
 		}
 		<-sent
 		c.expect(2, nil)
