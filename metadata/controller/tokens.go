@@ -100,7 +100,7 @@ func (p TokenPolicy) Expire(m *metadata.Image, id, by string, periodMS int64, no
 		return nil, 0, err
 	}
 	if periodMS < 0 {
-		return &record.RemoveToken{ID: id, ExpiresAt: math.MaxInt64}, periodMS, nil
+		return &record.RemoveToken{ID: id, ExpiresAt: math.MaxInt64}, now.UnixMilli(), nil
 	}
 	c := expireAt(t, now, periodMS)
 	return c, c.Token.ExpiresAt, nil
