@@ -117,6 +117,7 @@ func TestRefusals(t *testing.T) {
 		"Kafka's own key":   {Sources{Set: []string{"log.dirs=/d"}}, []string{"log.dirs", "data.dir"}},
 		"topic key":         {Sources{Set: []string{"retention.ms=1"}}, []string{"retention.ms", "log.retention.ms"}},
 		"misspelt secret":   {Sources{Set: []string{"sasl.pasword.secret=hunter2"}}, []string{"(hidden)"}},
+		"another secret":    {Sources{Set: []string{"ssl.keystore.pasword=hunter2"}}, []string{"ssl.keystore.pasword", "(hidden)"}},
 		"bad enum":          {Sources{Set: []string{"wal.sync=never"}}, []string{"wal.sync", `"never"`, "always, os"}},
 		"bad number":        {Sources{Set: []string{"num.partitions=many"}}, []string{"num.partitions", "whole number from 1"}},
 		"ambiguous size":    {Sources{Set: []string{"wal.max.bytes=64GB"}}, []string{"wal.max.bytes", "64GB", "GiB"}},

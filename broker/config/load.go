@@ -328,7 +328,7 @@ func unknownBrokerKey(key, text, origin string) *Error {
 	} else {
 		e.Nearest = nearest(key, byBrokerKey)
 	}
-	if looksSecret(key) {
+	if near := byBrokerKey[e.Nearest]; looksSecret(key) || near != nil && near.Sensitive {
 		e.Value = redacted
 	}
 	return e
@@ -337,9 +337,15 @@ func unknownBrokerKey(key, text, origin string) *Error {
 // redacted stands in for values that must not be shown.
 const redacted = "(hidden)"
 
-// looksSecret keeps the value of a misspelt secret out of the error.
+// looksSecret keeps the value of a misspelt secret out of the error. Whatever is about
+// security may be one, however it is misspelt.
 func looksSecret(key string) bool {
 	key = strings.ToLower(key)
+	for _, part := range []string{"ssl.", "sasl."} {
+		if strings.HasPrefix(key, part) || strings.Contains(key, "."+part) {
+			return true
+		}
+	}
 	for _, word := range []string{"password", "secret", "token", "credential", "private", "jaas"} {
 		if strings.Contains(key, word) {
 			return true

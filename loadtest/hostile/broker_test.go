@@ -31,6 +31,11 @@ type node struct {
 // start runs a broker until the test ends, and checks at the end that it is well.
 func start(t *testing.T, settings ...string) *node {
 	t.Helper()
+	return startLogging(t, slog.NewTextHandler(io.Discard, nil), settings...)
+}
+
+func startLogging(t *testing.T, log slog.Handler, settings ...string) *node {
+	t.Helper()
 	cfg, err := config.Load(config.Sources{Machine: config.ThisMachine(), Set: append([]string{
 		"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "data.dir=" + t.TempDir(), "wal.sync=os",
 		"group.initial.rebalance.delay.ms=0", "offsets.topic.num.partitions=4", "logging.level=error",
@@ -39,7 +44,7 @@ func start(t *testing.T, settings ...string) *node {
 		t.Fatal(err)
 	}
 	n := &node{registry: prometheus.NewRegistry()}
-	b, err := broker.New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), n.registry)
+	b, err := broker.New(cfg, slog.New(log), n.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
