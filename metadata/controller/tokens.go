@@ -92,8 +92,8 @@ func (p TokenPolicy) Renew(m *metadata.Image, id, by string, periodMS int64, now
 }
 
 // Expire moves the expiry of a token to periodMS from now on, or removes it when
-// that is negative. It returns the expiry too, which is periodMS for a token that
-// is removed.
+// that is negative. It returns the expiry too, which is the present for a token
+// that is removed.
 func (p TokenPolicy) Expire(m *metadata.Image, id, by string, periodMS int64, now time.Time) (record.Command, int64, error) {
 	t, err := heldBy(m, id, by, now)
 	if err != nil {
