@@ -12,7 +12,7 @@ import (
 )
 
 // errNoAuthorizer refuses requests about bindings while nobody judges by them.
-var errNoAuthorizer = fmt.Errorf("%w: No Authorizer is configured.", kerr.SecurityDisabled)
+var errNoAuthorizer = fmt.Errorf("%w: no authorizer is configured", kerr.SecurityDisabled)
 
 // describeACLs answers DescribeAcls: the bindings that a filter selects, by pattern.
 func describeACLs(c *Call) kmsg.Response {
