@@ -30,6 +30,8 @@ func saslAuthenticate(c *Call) kmsg.Response {
 		c.failAuthenticate(s, err)
 		return nil
 	}
+	none := "" // not null, as Kafka's
+	resp.ErrorMessage = &none
 	if resp.SASLAuthBytes = out; done {
 		resp.SessionLifetimeMillis = lifetime.Milliseconds()
 	}

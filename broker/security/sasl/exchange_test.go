@@ -23,11 +23,11 @@ func TestPlain(t *testing.T) {
 		{in: "bob\x00alice\x00secret", refusal: errOtherName.Text},
 		{in: "\x00alice\x00wrong", refusal: errPlainWrong.Text},
 		{in: "\x00mallory\x00secret", refusal: errPlainWrong.Text},
-		{in: "\x00alice\x00"},
-		{in: "\x00\x00secret"},
-		{in: "alice\x00secret"},
-		{in: "\x00alice\x00secret\x00"},
-		{in: ""},
+		{in: "\x00alice\x00", refusal: errNoPassword.Text},
+		{in: "\x00\x00secret", refusal: errNoUser.Text},
+		{in: "alice\x00secret", refusal: "Invalid SASL/PLAIN response: expected 3 tokens, got 2"},
+		{in: "\x00alice\x00secret\x00\x00", refusal: "Invalid SASL/PLAIN response: expected 3 tokens, got 4"},
+		{in: "", refusal: "Invalid SASL/PLAIN response: expected 3 tokens, got 1"},
 		{in: "\x00" + strings.Repeat("a", maxNameBytes+1) + "\x00secret"},
 	} {
 		e := start(t, s, Plain)

@@ -2,7 +2,6 @@ package sasl
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,9 +10,10 @@ import (
 
 // Refusals of PLAIN, in Kafka's words.
 var (
-	errPlainWrong  = &Refusal{"Authentication failed: Invalid username or password"}
-	errOtherName   = &Refusal{"Authentication failed: Client requested an authorization id that is different from username"}
-	errPlainTokens = errors.New("message of PLAIN has not three parts")
+	errPlainWrong = &Refusal{"Authentication failed: Invalid username or password"}
+	errOtherName  = &Refusal{"Authentication failed: Client requested an authorization id that is different from username"}
+	errNoUser     = &Refusal{"Authentication failed: username not specified"}
+	errNoPassword = &Refusal{"Authentication failed: password not specified"}
 )
 
 // plainExchange has one step: [authorization id] NUL user NUL password.
@@ -43,13 +43,13 @@ func parsePlain(in []byte) (authorization, user, password string, err error) {
 	parts := bytes.SplitN(in, []byte{0}, 4)
 	switch {
 	case len(parts) != 3:
-		return "", "", "", fmt.Errorf("%w: parts=%d", errPlainTokens, len(parts))
+		return "", "", "", &Refusal{fmt.Sprintf("Invalid SASL/PLAIN response: expected 3 tokens, got %d", len(parts))}
 	case len(parts[1]) == 0:
-		return "", "", "", errors.New("no user's name in a message of PLAIN")
+		return "", "", "", errNoUser
 	case len(parts[1]) > maxNameBytes:
 		return "", "", "", fmt.Errorf("user's name is too long: bytes=%d", len(parts[1]))
 	case len(parts[2]) == 0:
-		return "", "", "", errors.New("no password in a message of PLAIN")
+		return "", "", "", errNoPassword
 	}
 	return string(parts[0]), string(parts[1]), string(parts[2]), nil
 }
