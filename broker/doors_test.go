@@ -19,6 +19,7 @@ import (
 	"hash"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,5 +307,81 @@ func TestDelegationTokenLeadsIn(t *testing.T) {
 	}
 	if err := through(ctx, n.b.Address(1), "by-token", secure, kgo.SASL(scram.Auth{User: token.TokenID, Pass: secret, IsToken: true}.AsSha256Mechanism())); err == nil {
 		t.Error("a token that has ended leads in")
+	}
+}
+
+// Settings of listeners change while the broker runs: keys, users, mechanisms. What does not work is not taken.
+func TestDoorsChange(t *testing.T) {
+	id := newIdentity(t)
+	n := newNode(t, id.settings())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	operator, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	set := func(key, value string) {
+		t.Helper()
+		answers, err := kadm.NewClient(operator).AlterBrokerConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "listener.name.sasl_ssl." + key, Value: &value}}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range answers {
+			if a.Err != nil {
+				t.Fatalf("%s: %v %s", key, a.Err, a.ErrMessage)
+			}
+		}
+	}
+	comesIn := func(user, password string) error {
+		client, err := kgo.NewClient(kgo.SeedBrokers(n.b.Address(1)), kgo.DialTLSConfig(id.tls(t, "")), kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()),
+			kgo.RetryTimeout(time.Second))
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Ping(ctx)
+	}
+	if err := comesIn("alice", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	set("plain.sasl.jaas.config", `org.apache.kafka.common.security.plain.PlainLoginModule required user_carol="hers";`)
+	n.await("carol comes in", func() bool { return comesIn("carol", "hers") == nil })
+	id.write(t, "users", []byte("alice:another\n"))
+	n.b.PollDoors()
+	if comesIn("alice", "secret") == nil || comesIn("alice", "another") != nil {
+		t.Error("a file of users is not read again")
+	}
+	set("sasl.enabled.mechanisms", "SCRAM-SHA-256")
+	n.await("PLAIN is off", func() bool { return comesIn("carol", "hers") != nil })
+	set("sasl.enabled.mechanisms", "PLAIN")
+	n.await("PLAIN is on", func() bool { return comesIn("carol", "hers") == nil })
+	set("plain.sasl.jaas.config", "nonsense")
+	set("ssl.keystore.location", id.path("none"))
+	n.await("the log tells of it", func() bool {
+		n.log.mu.Lock()
+		defer n.log.mu.Unlock()
+		log := n.log.b.String()
+		return strings.Contains(log, "SASL can not be changed") && strings.Contains(log, "TLS can not be made anew")
+	})
+	if err := comesIn("carol", "hers"); err != nil {
+		t.Errorf("what does not work is taken: %v", err)
+	}
+	id.issue(t, "second", pki.Subject{Name: pkix.Name{CommonName: "second"}, Hosts: []string{"127.0.0.1"}})
+	set("ssl.keystore.location", id.path("second.p12"))
+	n.await("the new certificate", func() bool {
+		conn, err := tls.Dial("tcp", n.b.Address(1), id.tls(t, ""))
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName == "second"
+	})
+	n.log.mu.Lock()
+	defer n.log.mu.Unlock()
+	for _, secret := range []string{"hers", "changeit", "another"} {
+		if strings.Contains(n.log.b.String(), secret) {
+			t.Errorf("the log has a secret: %s", secret)
+		}
 	}
 }

@@ -169,8 +169,9 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// TestTLS speaks over a connection that cannot be polled.
-func TestTLS(t *testing.T) {
+// tlsPair is what a server shows, and what a client of it is to trust.
+func tlsPair(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -180,22 +181,75 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	startOn(t, l, Options{Handler: echo}, ListenerOptions{Name: "tls", Upgrade: func(c net.Conn) (net.Conn, error) {
-		s := tls.Server(c, config)
-		return s, s.Handshake()
-	}})
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
-	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "broker"})
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots, ServerName: "broker"}
+}
+
+// overTLS are the options of a listener with TLS.
+func overTLS(config *tls.Config) ListenerOptions {
+	return ListenerOptions{Name: "tls", Upgrade: func(c net.Conn) (net.Conn, error) {
+		s := tls.Server(c, config)
+		return s, s.Handshake()
+	}}
+}
+
+// TestShutdownTLS wakes readers that wait within TLS, and has what is under way answered, large
+// replies of many buffers included.
+func TestShutdownTLS(t *testing.T) {
+	server, trust := tlsPair(t)
+	h := newHeld()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startOn(t, l, Options{Handler: h}, overTLS(server))
+	var clients []*client
+	for range 2 {
+		conn, err := tls.Dial("tcp", l.Addr().String(), trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c := &client{t: t, Conn: conn}
+		c.send(request(0, 8, 1, nil))
+		h.take(1)[0].Respond(Response{})
+		c.expect(1, nil)
+		clients = append(clients, c)
+	}
+	idle, busy := clients[0], clients[1]
+	busy.send(request(0, 8, 2, nil))
+	r := h.take(1)[0]
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(context.Background()) }()
+	idle.expectEnd()
+	var buffers net.Buffers
+	var all []byte
+	for i := range 40 { // 10 MiB and some, more than a socket takes at once
+		b := bytes.Repeat([]byte{byte(i)}, 1+i%3*400_000)
+		buffers, all = append(buffers, b), append(all, b...)
+	}
+	r.Respond(Response{Buffers: buffers})
+	busy.expect(2, all)
+	busy.expectEnd()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTLS speaks over a connection that cannot be polled.
+func TestTLS(t *testing.T) {
+	server, trust := tlsPair(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	startOn(t, l, Options{Handler: echo}, overTLS(server))
+	conn, err := tls.Dial("tcp", l.Addr().String(), trust)
 	if err != nil {
 		t.Fatal(err)
 	}
