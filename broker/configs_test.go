@@ -281,7 +281,7 @@ func TestAlterReplicaLogDirs(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s/%d %s", rt.Topic, p.Partition, name(p.ErrorCode)))
 		}
 	}
-	if w := []string{"a/0 LOG_DIR_NOT_FOUND", "a/1 NONE", "a/9 REPLICA_NOT_AVAILABLE"}; !slices.Equal(got, w) {
+	if w := []string{"a/0 LOG_DIR_NOT_FOUND", "a/1 NONE", "a/9 UNKNOWN_TOPIC_OR_PARTITION"}; !slices.Equal(got, w) {
 		t.Errorf("%v, want %v", got, w)
 	}
 }

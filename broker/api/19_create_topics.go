@@ -70,10 +70,7 @@ func (a *API) createRequested(ctx context.Context, t *kmsg.CreateTopicsRequestTo
 		if kv.Value == nil {
 			return nil, fmt.Errorf("%w: null value not supported for topic config %s", kerr.InvalidConfig, kv.Name)
 		}
-		if _, twice := n.configs[kv.Name]; twice {
-			return nil, fmt.Errorf("%w: duplicate topic config %s", kerr.InvalidConfig, kv.Name)
-		}
-		n.configs[kv.Name] = *kv.Value
+		n.configs[kv.Name] = *kv.Value // of two, the later counts, as in Kafka
 	}
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {

@@ -40,7 +40,7 @@ func describeConfigs(c *Call) kmsg.Response {
 
 // nameFilter returns whether a name was asked for; no names mean all.
 func nameFilter(names []string) func(string) bool {
-	if names == nil {
+	if len(names) == 0 {
 		return func(string) bool { return true }
 	}
 	set := make(map[string]struct{}, len(names))

@@ -49,8 +49,14 @@ func (a *API) moveToDir(dir, topic string, index int32) int16 {
 	switch {
 	case dir != a.Config.DataDir:
 		return kerr.LogDirNotFound.Code
-	case a.Partitions.Get(topic, index) == nil:
-		return kerr.ReplicaNotAvailable.Code
+	case a.Partitions.Get(topic, index) != nil:
+		return 0
 	}
-	return 0
+	image := a.Metadata.Image()
+	if t, ok := image.Topic(topic); ok {
+		if _, ok := image.PartitionOf(t, index); ok {
+			return kerr.ReplicaNotAvailable.Code // other brokers have it
+		}
+	}
+	return kerr.UnknownTopicOrPartition.Code
 }

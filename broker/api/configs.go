@@ -41,7 +41,7 @@ func init() {
 		kmsg.ConfigResourceTypeTopic:         {describe: (*API).topicEntries, alter: (*API).alterTopic, names: topicsWithSettings},
 		kmsg.ConfigResourceTypeBroker:        {describe: (*API).brokerEntries, alter: (*API).alterBroker, names: brokersWithSettings},
 		kmsg.ConfigResourceTypeBrokerLogger:  {describe: (*API).loggerEntries, alter: (*API).alterLoggers, names: brokersWithSettings, incremental: true},
-		kmsg.ConfigResourceTypeClientMetrics: {describe: (*API).clientMetricsEntries, alter: (*API).alterClientMetrics, names: clientMetricsNames, incremental: true},
+		kmsg.ConfigResourceTypeClientMetrics: {describe: (*API).clientMetricsEntries, alter: (*API).alterClientMetrics, names: clientMetricsNames},
 		kmsg.ConfigResourceTypeGroupConfig:   {describe: (*API).groupEntries, alter: (*API).alterGroup, names: (*metadata.Image).ConfiguredGroups},
 	}
 }

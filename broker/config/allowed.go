@@ -133,7 +133,7 @@ func (s *Setting) canonical(text string, units bool) (string, error) {
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return "", errNotAllowed
 		}
-		v = strconv.FormatFloat(f, 'g', -1, 64)
+		v = javaDouble(f)
 	case List:
 		v = strings.Join(splitList(v), ",")
 	case String, Class, Password:
@@ -142,6 +142,23 @@ func (s *Setting) canonical(text string, units bool) (string, error) {
 		return "", errNotAllowed
 	}
 	return v, nil
+}
+
+// javaDouble writes a number as Java does, and so Kafka: 1.0, 0.5, 1.0E-5.
+func javaDouble(f float64) string {
+	if m := math.Abs(f); m == 0 || m >= 1e-3 && m < 1e7 {
+		if v := strconv.FormatFloat(f, 'f', -1, 64); strings.Contains(v, ".") {
+			return v
+		} else {
+			return v + ".0"
+		}
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	n, _ := strconv.Atoi(exponent) // FormatFloat writes a number
+	return mantissa + "E" + strconv.Itoa(n)
 }
 
 // allowedText says in words which values pass.

@@ -50,18 +50,18 @@ func (c *Config) TopicEntries(overrides map[string]string) []Entry {
 }
 
 func newEntry(s *Setting, name string, chain []Synonym, text string) Entry {
-	e := Entry{Setting: s, Name: name, Source: SourceDefault, Null: true}
+	e := Entry{Setting: s, Name: name, Value: text, Source: SourceDefault, Null: text == "" && s.none(), Synonyms: chain}
 	if len(chain) > 0 {
 		e.Source = chain[0].Source
-		e.Value = text
-		e.Null = text == "" && s.Type != List
-		e.Synonyms = chain
 	}
 	if s.Sensitive {
 		e.Value, e.Null, e.Synonyms = "", true, redactedSynonyms(e.Synonyms)
 	}
 	return e
 }
+
+// none reports whether an empty text stands for no value at all.
+func (s *Setting) none() bool { return s.Type != List && !s.Blank }
 
 // redactedSynonyms tells where the values of a secret come from, and nothing else.
 func redactedSynonyms(chain []Synonym) []Synonym {
@@ -86,12 +86,12 @@ func (c *Config) DynamicDefaults() []Entry {
 }
 
 // topicChain returns what a topic's setting may take its value from, strongest
-// first and never empty, and the value that it has.
+// first, and the value that it has.
 func (c *Config) topicChain(s *Setting, overrides map[string]string) (chain []Synonym, text string) {
 	if s.Key != "" {
 		chain, text = c.brokerChain(s)
 	} else {
-		chain, text = []Synonym{{Name: s.TopicKey, Value: s.Default, Source: SourceDefault}}, s.Default
+		text = s.Default // which no broker has
 	}
 	if override, ok := overrides[s.TopicKey]; ok {
 		if canonical, err := s.canonical(override, false); err == nil {
@@ -115,6 +115,9 @@ func (c *Config) topicText(key string, overrides map[string]string) string {
 func (c *Config) brokerChain(s *Setting) (chain []Synonym, text string) {
 	v, ok := c.values[s.Key]
 	if ok && v.source == SourceDefault {
+		if v.text == "" && s.none() {
+			return nil, ""
+		}
 		return []Synonym{{Name: s.Key, Value: v.text, Source: SourceDefault}}, v.text
 	}
 	chain = c.layerChain(s)

@@ -118,9 +118,11 @@ type Setting struct {
 	GroupKey           string
 	GroupMin, GroupMax string
 	Type               Type
-	// Default is the canonical text of the default. Empty means none (null for
-	// numbers), unless Auto is set.
+	// Default is the canonical text of the default. Empty means none (null but
+	// for lists), unless Auto or Blank is set.
 	Default string
+	// Blank says that an empty text is a value like any other.
+	Blank bool
 	// Auto describes the default that depends on the machine or on other keys;
 	// the value is computed by auto.
 	Auto string

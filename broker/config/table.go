@@ -192,7 +192,7 @@ var groupSettings = []Setting{
 		Doc: "The replicas of __consumer_offsets, fixed when the topic is created."},
 	{Key: "offset.metadata.max.bytes", Type: Int, Default: "4096", Allowed: between(0, mib),
 		Doc: "The longest text that may accompany a committed offset."},
-	{Key: "offsets.retention.minutes", Type: Int, Default: "10080", Allowed: between(1, maxInt), Update: ClusterWide,
+	{Key: "offsets.retention.minutes", Type: Int, Default: "10080", Allowed: between(1, maxInt),
 		Doc: "Committed offsets of a group without members are dropped after so long."},
 	{Key: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Allowed: between(1, maxLong),
 		Doc: "How often expired offsets are looked for."},

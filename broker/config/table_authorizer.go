@@ -11,7 +11,7 @@ const StandardAuthorizer = "org.apache.kafka.metadata.authorizer.StandardAuthori
 
 // authorizerSettings are those of who may do what, and of who is told of it.
 var authorizerSettings = []Setting{
-	{Key: "authorizer.class.name", Type: String, Default: "", Allowed: orEmpty(oneOf(StandardAuthorizer), "everybody may do everything"),
+	{Key: "authorizer.class.name", Type: String, Blank: true, Default: "", Allowed: orEmpty(oneOf(StandardAuthorizer), "everybody may do everything"),
 		Doc: "Who may do what. With the name of Kafka's authorizer, requests are judged by access control lists and roles; only super users may do anything before there are some."},
 	{Key: "super.users", Type: String, Default: "", Allowed: orEmpty(parsed("TYPE:NAME, separated by semicolons", principalList), "there are none"),
 		Doc: "Principals that may do everything, as User:alice, or Group:ops for all whose token names that group. Separated by semicolons, for names of certificates have commas."},

@@ -7,7 +7,7 @@ var cleanerSettings = []Setting{
 		Doc: "The memory for the keys of one round of compaction, 24 bytes a key, at most; it is in use only while a round runs. A partition with more new keys is compacted in several rounds."},
 	{Key: "log.cleaner.io.buffer.load.factor", Type: Double, Default: "0.9", Allowed: loadFactor(), Update: PerBroker,
 		Doc: "The part of that memory that may be taken. More keys fit with more, and each takes longer to find."},
-	{Key: "log.cleaner.io.max.bytes.per.second", Type: Double, Default: "1.7976931348623157e+308", Allowed: positive(), Update: PerBroker,
+	{Key: "log.cleaner.io.max.bytes.per.second", Type: Double, Default: "1.7976931348623157E308", Allowed: positive(), Update: PerBroker,
 		Doc: "What compaction reads from the object store and writes to it, together, at most."},
 	{Key: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Allowed: atLeast(0), Update: PerBroker,
 		Doc: "How long compaction waits when there was nothing to do."},

@@ -18,7 +18,7 @@ var quotaSettings = []Setting{
 		Doc: "The samples, as a number, whose worth of partitions a client may create or delete at once under a controller_mutation_rate."},
 	{Key: "controller.quota.window.size.seconds", Type: Int, Default: "1", Allowed: between(1, 3600),
 		Doc: "The time of one of those samples."},
-	{Key: "max.connections.per.ip.overrides", Type: String, Update: PerBroker,
+	{Key: "max.connections.per.ip.overrides", Type: String, Blank: true, Update: PerBroker,
 		Allowed: orEmpty(parsed("ADDRESS:NUMBER, separated by commas; an IPv6 address in brackets or bare", ParseConnectionOverrides), "none"),
 		Doc:     "max.connections.per.ip for addresses that have one of their own. Names of hosts are not looked up."},
 	{Key: "max.connection.creation.rate", Type: Int, Default: fmt.Sprint(maxInt), Allowed: between(1, maxInt), Update: PerBroker, PerListener: true,

@@ -34,8 +34,8 @@ func throttled(v string) (string, error) {
 }
 
 var topicDefaultSettings = []Setting{
-	{Key: "log.cleanup.policy", TopicKey: "cleanup.policy", Type: List, Default: "delete", Allowed: someOf(1, "delete", "compact"), Update: PerBroker,
-		Doc: "What becomes of old records: delete drops what is past the retention, compact keeps the newest record of each key, and both may be given."},
+	{Key: "log.cleanup.policy", TopicKey: "cleanup.policy", Type: List, Default: "delete", Allowed: someOf(0, "delete", "compact"), Update: PerBroker,
+		Doc: "What becomes of old records: delete drops what is past the retention, compact keeps the newest record of each key, and both may be given. An empty list keeps all."},
 	{Key: "log.retention.ms", TopicKey: "retention.ms", Type: Long, Default: "604800000", Allowed: atLeast(-1), Update: PerBroker,
 		Doc: "How long records are kept, in the WAL and the object store together; -1 is for ever."},
 	{Key: "log.retention.bytes", TopicKey: "retention.bytes", Type: Long, Default: "-1", Allowed: atLeast(-1), Update: PerBroker,

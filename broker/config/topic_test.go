@@ -39,7 +39,7 @@ func TestValidateTopic(t *testing.T) {
 		"unknown":          {map[string]string{"retention.mss": "1"}, "did you mean retention.ms?"},
 		"broker's key":     {map[string]string{"log.retention.ms": "1"}, "the topic's key is retention.ms"},
 		"bad value":        {map[string]string{"cleanup.policy": "shred"}, "delete, compact"},
-		"empty policy":     {map[string]string{"cleanup.policy": ""}, "delete, compact"},
+		"empty policy":     {map[string]string{"cleanup.policy": ""}, ""},
 		"no units":         {map[string]string{"max.message.bytes": "1MiB"}, "whole number"},
 		"untiered":         {map[string]string{"remote.storage.enable": "false"}, "one of true"},
 		"local above all":  {map[string]string{"retention.ms": "10", "local.retention.ms": "11"}, "must not exceed retention.ms=10"},

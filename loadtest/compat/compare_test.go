@@ -463,7 +463,7 @@ func startSides(t *testing.T) [2]*side {
 }
 
 // The keys whose answers are compared.
-var compared = []int16{8, 9, 10, 11, 12, 13, 14, 15, 16, 22, 24, 25, 26, 27, 28, 42, 47, 61, 65, 66, 68, 69, 76, 77, 78, 79, 88, 89, 90, 91, 92}
+var compared = []int16{8, 9, 10, 11, 12, 13, 14, 15, 16, 22, 24, 25, 26, 27, 28, 32, 33, 34, 35, 42, 44, 47, 61, 65, 66, 68, 69, 74, 76, 77, 78, 79, 88, 89, 90, 91, 92}
 
 // TestCompare makes the same calls to Apache Kafka and to Tideline and compares every field of the answers.
 func TestCompare(t *testing.T) {
@@ -481,6 +481,7 @@ func TestCompare(t *testing.T) {
 		{"consumer groups", compareConsumer, consumerAllowed},
 		{"share groups", compareShare, shareAllowed},
 		{"streams groups", compareStreams, streamsAllowed},
+		{"configs", compareConfigs, configsAllowed},
 	} {
 		t.Run(one.name, func(t *testing.T) { compare(t, sides, one.allowed, one.scenario) })
 	}
