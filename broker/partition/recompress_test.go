@@ -103,3 +103,19 @@ func TestInflationHasABudget(t *testing.T) {
 		t.Errorf("%d bytes are not given back", n)
 	}
 }
+
+// TestRecompressionKeepsTheTimeOfAppending: a topic may have both, a codec and the broker's time.
+func TestRecompressionKeepsTheTimeOfAppending(t *testing.T) {
+	w := newWorld(t)
+	w.Configure(Settings{MaxMessageBytes: 1 << 20, LogAppendTime: true, Compression: &record.Compression{Codec: record.Gzip, Level: 9}})
+	a := w.mustAppend(batch(record.Options{Codec: record.LZ4, ProducerID: record.NoProducerID}, 3, 1))
+	chunk, err := w.Read(0, 1<<20, true, ReadUncommitted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chunk.Release()
+	got, _, err := record.Next(chunk.Buffers[0])
+	if err != nil || got.Codec() != record.Gzip || !got.LogAppendTime() || got.MaxTimestamp() != a.AppendTime || got.Validate() != nil {
+		t.Errorf("codec=%v time=%d want=%d, %v, %v", got.Codec(), got.MaxTimestamp(), a.AppendTime, err, got.Validate())
+	}
+}
