@@ -279,7 +279,7 @@ func guardDescribeTopicPartitions(c *Call) kmsg.Response {
 	c.amend(func(resp kmsg.Response) {
 		r := resp.(*kmsg.DescribeTopicPartitionsResponse)
 		for i := range r.Topics {
-			if t := &r.Topics[i]; t.Topic != nil {
+			if t := &r.Topics[i]; t.Topic != nil && t.ErrorCode != kerr.InvalidRequest.Code {
 				t.AuthorizedOperations = c.operations(acl.Topic, *t.Topic)
 			}
 		}

@@ -49,7 +49,8 @@ func (a *API) alterClientMetrics(ctx context.Context, ch *configChange) error {
 	if ch.name == "" {
 		return errNoSubscriptionName
 	}
-	if err := ch.lists(clientMetricsSetting); err != nil {
+	// Kafka has lists here, and does not take operations on them.
+	if err := ch.lists(func(string) (*config.Setting, bool) { return nil, false }); err != nil {
 		return err
 	}
 	image := a.Metadata.Image()
@@ -66,15 +67,6 @@ func (a *API) alterClientMetrics(ctx context.Context, ch *configChange) error {
 		return err
 	}
 	return a.proposeConfig(ctx, ch, cmd)
-}
-
-func clientMetricsSetting(key string) (*config.Setting, bool) {
-	for i := range clientMetricsSettings {
-		if s := &clientMetricsSettings[i]; s.TopicKey == key {
-			return s, true
-		}
-	}
-	return nil, false
 }
 
 // clientMetricsNames are the subscriptions that there are, in order.

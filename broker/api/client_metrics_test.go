@@ -31,8 +31,8 @@ func TestClientMetricsSettings(t *testing.T) {
 		{"s", "match", "client_id", kmsg.IncrementalAlterConfigOpSet, "INVALID_CONFIG"},
 		{"s", "interval.ms", "1000", kmsg.IncrementalAlterConfigOpAppend, "INVALID_CONFIG"},
 		{"s", "interval.ms", "1000", kmsg.IncrementalAlterConfigOpSet, "NONE"},
-		{"s", "metrics", "a.", kmsg.IncrementalAlterConfigOpAppend, "NONE"},
-		{"s", "metrics", "b.", kmsg.IncrementalAlterConfigOpAppend, "NONE"},
+		{"s", "metrics", "a.", kmsg.IncrementalAlterConfigOpAppend, "INVALID_CONFIG"},
+		{"s", "metrics", "a.,b.", kmsg.IncrementalAlterConfigOpSet, "NONE"},
 	} {
 		if got := alter(test.name, test.key, test.value, test.op); got != test.want {
 			t.Errorf("%+v: %s", test, got)

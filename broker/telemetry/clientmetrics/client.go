@@ -1,6 +1,7 @@
 package clientmetrics
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strconv"
 )
@@ -46,6 +47,9 @@ type Client struct {
 	Conn uint64
 }
 
+// unknown is the software of a client that has not said what it is, as in Kafka.
+const unknown = "unknown"
+
 // attribute is a value that subscriptions match; false: not known of this client.
 func (c *Client) attribute(id ID, a attribute) (string, bool) {
 	switch a {
@@ -54,9 +58,9 @@ func (c *Client) attribute(id ID, a attribute) (string, bool) {
 	case attributeClientID:
 		return c.ClientID, c.HasClientID
 	case attributeSoftwareName:
-		return c.SoftwareName, c.SoftwareName != ""
+		return cmp.Or(c.SoftwareName, unknown), true
 	case attributeSoftwareVersion:
-		return c.SoftwareVersion, c.SoftwareVersion != ""
+		return cmp.Or(c.SoftwareVersion, unknown), true
 	case attributeAddress:
 		return c.Address, c.Address != ""
 	case attributePort:

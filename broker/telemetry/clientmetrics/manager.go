@@ -20,13 +20,13 @@ import (
 // MaxInstances bounds the instances of clients that are known at a time, as in Kafka.
 const MaxInstances = 16_384
 
-// inflation is how many times telemetry.max.bytes a push may have when it is
-// decompressed. Metrics are text that repeats; what honest clients push shrinks to a fifth.
-const inflation = 8
-
 // decompressing bounds the bytes that all pushes together may take while they are
-// read: decompressed, and once more with what is spliced in.
-const decompressing = 64 << 20
+// read: decompressed, taken apart, and put together with what is spliced in.
+const (
+	decompressing   = 64 << 20
+	copies          = 4
+	attributesBytes = 128 << 10 // those of one resource, whatever the client calls itself
+)
 
 // Sink takes what is to be exported. It must not block; false: dropped.
 type Sink interface {
@@ -138,7 +138,7 @@ func (m *Manager) Push(ctx context.Context, c Client, p *Push, now time.Time) er
 	err := i.check(p, m.options.MaxBytes, now)
 	m.note(i, err)
 	m.mu.Unlock()
-	if err != nil || len(p.Metrics) == 0 || m.options.Sink == nil {
+	if err != nil || len(p.Metrics) == 0 {
 		return err
 	}
 	err = m.export(ctx, i, c, p)
@@ -161,8 +161,8 @@ func (m *Manager) note(i *instance, err error) {
 
 // export decompresses, checks and hands on. It runs on the caller's goroutine.
 func (m *Manager) export(ctx context.Context, i *instance, c Client, p *Push) error {
-	limit := min(inflation*m.options.MaxBytes, decompressing/2)
-	weight := int64(2 * limit)
+	limit := min(m.options.MaxBytes, decompressing/copies)
+	weight := int64(copies * limit)
 	if err := m.memory.Acquire(ctx, weight); err != nil {
 		return err
 	}
@@ -175,7 +175,10 @@ func (m *Manager) export(ctx context.Context, i *instance, c Client, p *Push) er
 		}
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	stamped, err := Stamp(raw, m.attributes(i, c))
+	if m.options.Sink == nil {
+		return nil
+	}
+	stamped, err := Stamp(raw, m.attributes(i, c), 2*limit+attributesBytes)
 	if err != nil {
 		m.metrics.refused.Inc()
 		return err

@@ -178,7 +178,7 @@ func TestPushesThatAreRefused(t *testing.T) {
 	}
 	// What grows too much is refused before it has grown.
 	for codec := record.Gzip; codec <= record.Zstd; codec++ {
-		bomb, err := codec.Compress(nil, make([]byte, 8001))
+		bomb, err := codec.Compress(nil, make([]byte, 1001))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,8 +245,14 @@ func TestWithoutSink(t *testing.T) {
 	if err != nil || m.Exports() {
 		t.Fatal(err)
 	}
-	if err := m.Push(t.Context(), someone, &Push{ID: got.ID, SubscriptionID: got.SubscriptionID, Metrics: []byte{0xff}}, now); err != nil {
+	p := &Push{ID: got.ID, SubscriptionID: got.SubscriptionID, Metrics: []byte{0xff}}
+	if err := m.Push(t.Context(), someone, p, now); err != nil {
 		t.Errorf("what nobody reads was refused: %v", err)
+	}
+	// It is decompressed all the same.
+	p.Codec = int8(record.Zstd)
+	if err := m.Push(t.Context(), someone, p, now.Add(time.Hour)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("what is no zstd: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package clientmetrics
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -13,16 +14,14 @@ import (
 // An Attribute is added to the resource that metrics are of.
 type Attribute struct{ Name, Value string }
 
-// Bounds of what is pushed. A client describes one resource, itself; values nest in attributes only.
-const (
-	maxResources = 64
-	maxDepth     = 32
-)
+// maxDepth bounds how values nest, which only those of attributes do.
+const maxDepth = 32
 
 // Fields of the messages that are taken apart, by OTLP's definition.
 const (
 	fieldResourceMetrics = 1 // of MetricsData, and of the request that exports them
 	fieldResource        = 1 // of ResourceMetrics
+	fieldScopeMetrics    = 2 // of ResourceMetrics
 	fieldAttributes      = 1 // of Resource
 	fieldKey             = 1 // of KeyValue
 	fieldValue           = 2 // of KeyValue
@@ -38,50 +37,101 @@ var reserved = map[string]bool{
 var metricsData = otlp.File_opentelemetry_proto_metrics_v1_metrics_proto.Messages().ByName("MetricsData")
 
 // Stamp checks that b is an encoded MetricsData and returns it with the attributes in each of its resources, in
-// place of those that have such names. Encoded messages of that kind may be joined, and are what a request to
-// export has.
-func Stamp(b []byte, attributes []Attribute) ([]byte, error) {
+// place of those that have such names; at most limit bytes of it. Encoded messages of that kind may be joined, and are what a
+// request to export has.
+//
+// The Java client describes itself anew with each metric. Neighbours that describe the same become one.
+func Stamp(b []byte, attributes []Attribute, limit int) ([]byte, error) {
 	if err := check(b, metricsData, 0); err != nil {
 		return nil, err
 	}
-	var extra []byte
+	s := stamper{limit: limit}
 	for _, a := range attributes {
-		extra = appendAttribute(extra, a)
+		s.extra = appendAttribute(s.extra, a)
 	}
-	var out, resource, rest []byte
-	resources := 0
+	var now described
 	eachField(b, func(number protowire.Number, value, _ []byte) {
 		if number != fieldResourceMetrics {
 			return // nothing that a collector knows
 		}
-		if resources++; resources > maxResources {
-			return
-		}
-		resource, rest = resource[:0], rest[:0]
+		now.reset()
 		eachField(value, func(number protowire.Number, value, field []byte) {
-			if number != fieldResource {
-				rest = append(rest, field...)
-				return
+			switch number {
+			case fieldResource:
+				now.resource = appendForeign(now.resource, value) // a message that comes twice is the two joined
+			case fieldScopeMetrics:
+				now.scopes = append(now.scopes, field...)
+			default:
+				now.rest = append(now.rest, field...)
 			}
-			// A message that comes twice is the two joined.
-			eachField(value, func(number protowire.Number, value, field []byte) {
-				if number != fieldAttributes || !reserved[keyOf(value)] {
-					resource = append(resource, field...)
-				}
-			})
 		})
-		resource = append(resource, extra...)
-		size := protowire.SizeTag(fieldResource) + protowire.SizeBytes(len(resource)) + len(rest)
-		out = protowire.AppendTag(out, fieldResourceMetrics, protowire.BytesType)
-		out = protowire.AppendVarint(out, uint64(size))
-		out = protowire.AppendTag(out, fieldResource, protowire.BytesType)
-		out = protowire.AppendBytes(out, resource)
-		out = append(out, rest...)
+		s.add(&now)
 	})
-	if resources > maxResources {
-		return nil, fmt.Errorf("%w: resources=%d limit=%d", ErrTooLarge, resources, maxResources)
+	s.flush()
+	if s.over {
+		return nil, fmt.Errorf("%w: bytes=%d limit_bytes=%d with attributes", ErrTooLarge, len(b), limit)
 	}
-	return out, nil
+	return s.out, nil
+}
+
+// described is one ResourceMetrics, taken apart: what its resource says, its metrics, and what is left of it.
+type described struct{ resource, scopes, rest []byte }
+
+func (d *described) reset() { d.resource, d.scopes, d.rest = d.resource[:0], d.scopes[:0], d.rest[:0] }
+
+// stamper joins neighbours with the same resource.
+type stamper struct {
+	out     []byte
+	extra   []byte // the broker's attributes
+	limit   int
+	over    bool // more would have come out than the limit
+	begun   bool
+	pending described
+}
+
+func (s *stamper) add(d *described) {
+	if s.begun && bytes.Equal(d.resource, s.pending.resource) && bytes.Equal(d.rest, s.pending.rest) {
+		s.pending.scopes = append(s.pending.scopes, d.scopes...)
+		return
+	}
+	s.flush()
+	s.begun = true
+	s.pending.reset()
+	s.pending.resource = append(s.pending.resource, d.resource...)
+	s.pending.scopes = append(s.pending.scopes, d.scopes...)
+	s.pending.rest = append(s.pending.rest, d.rest...)
+}
+
+// flush writes what is pending.
+func (s *stamper) flush() {
+	if !s.begun || s.over {
+		return
+	}
+	s.begun = false
+	d := &s.pending
+	resource := protowire.SizeTag(fieldResource) + protowire.SizeBytes(len(d.resource)+len(s.extra))
+	size := resource + len(d.scopes) + len(d.rest)
+	if s.over = len(s.out)+size > s.limit; s.over {
+		return
+	}
+	s.out = protowire.AppendTag(s.out, fieldResourceMetrics, protowire.BytesType)
+	s.out = protowire.AppendVarint(s.out, uint64(size))
+	s.out = protowire.AppendTag(s.out, fieldResource, protowire.BytesType)
+	s.out = protowire.AppendVarint(s.out, uint64(len(d.resource)+len(s.extra)))
+	s.out = append(s.out, d.resource...)
+	s.out = append(s.out, s.extra...)
+	s.out = append(s.out, d.scopes...)
+	s.out = append(s.out, d.rest...)
+}
+
+// appendForeign appends a Resource without the attributes that only the broker gives.
+func appendForeign(dst, resource []byte) []byte {
+	eachField(resource, func(number protowire.Number, value, field []byte) {
+		if number != fieldAttributes || !reserved[keyOf(value)] {
+			dst = append(dst, field...)
+		}
+	})
+	return dst
 }
 
 func appendAttribute(b []byte, a Attribute) []byte {

@@ -3,6 +3,8 @@ package clientmetrics
 import (
 	"bytes"
 	"errors"
+	"slices"
+	"strconv"
 	"testing"
 
 	common "go.opentelemetry.io/proto/otlp/common/v1"
@@ -47,7 +49,7 @@ func encode(t testing.TB, m proto.Message) []byte {
 
 func TestStamp(t *testing.T) {
 	var got otlp.MetricsData
-	b, err := Stamp(encode(t, sample()), []Attribute{{"client_id", "you"}, {"broker_id", "\xff1"}})
+	b, err := Stamp(encode(t, sample()), []Attribute{{"client_id", "you"}, {"broker_id", "\xff1"}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func TestStamp(t *testing.T) {
 		t.Errorf("got %v\nwant %v", &got, want)
 	}
 	// Without a resource there is one afterwards; what is no resource's metrics goes.
-	b, err = Stamp(protowire.AppendVarint(protowire.AppendTag([]byte{1<<3 | 2, 0}, 9, protowire.VarintType), 5), []Attribute{{"broker_id", "1"}})
+	b, err = Stamp(protowire.AppendVarint(protowire.AppendTag([]byte{1<<3 | 2, 0}, 9, protowire.VarintType), 5), []Attribute{{"broker_id", "1"}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ func TestStamp(t *testing.T) {
 	if !bytes.Equal(b, encode(t, want)) {
 		t.Errorf("%x", b)
 	}
-	if b, err := Stamp(nil, []Attribute{{"a", "b"}}); err != nil || len(b) != 0 {
+	if b, err := Stamp(nil, []Attribute{{"a", "b"}}, 1<<20); err != nil || len(b) != 0 {
 		t.Errorf("nothing became %x, %v", b, err)
 	}
 }
@@ -77,7 +79,7 @@ func TestStamp(t *testing.T) {
 func TestStampJoinsResources(t *testing.T) {
 	one := encode(t, &otlp.ResourceMetrics{Resource: &resource.Resource{Attributes: []*common.KeyValue{text("a", "1")}}})
 	two := encode(t, &otlp.ResourceMetrics{Resource: &resource.Resource{Attributes: []*common.KeyValue{text("broker_id", "mine"), text("b", "2")}, DroppedAttributesCount: 4}})
-	b, err := Stamp(protowire.AppendBytes([]byte{1<<3 | 2}, append(one, two...)), []Attribute{{"broker_id", "1"}})
+	b, err := Stamp(protowire.AppendBytes([]byte{1<<3 | 2}, append(one, two...)), []Attribute{{"broker_id", "1"}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +101,8 @@ func TestStampRefuses(t *testing.T) {
 	nested := sample()
 	nested.ResourceMetrics[0].Resource.Attributes[0].Value = deep
 	many := &otlp.MetricsData{}
-	for range maxResources + 1 {
-		many.ResourceMetrics = append(many.ResourceMetrics, &otlp.ResourceMetrics{})
+	for n := range 100 {
+		many.ResourceMetrics = append(many.ResourceMetrics, &otlp.ResourceMetrics{SchemaUrl: strconv.Itoa(n)})
 	}
 	whole := encode(t, sample())
 	for name, test := range map[string]struct {
@@ -117,7 +119,7 @@ func TestStampRefuses(t *testing.T) {
 		"many resources": {encode(t, many), ErrTooLarge},
 		"torn list":      {bytes.ReplaceAll(whole, []byte{6<<3 | 2, 16}, []byte{6<<3 | 2, 15}), ErrMalformed},
 	} {
-		if _, err := Stamp(test.b, nil); !errors.Is(err, test.want) {
+		if _, err := Stamp(test.b, []Attribute{{"a", "b"}}, 1000); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -129,14 +131,11 @@ func FuzzStamp(f *testing.F) {
 	f.Add(encode(f, sample()))
 	f.Add([]byte{1<<3 | 2, 0})
 	f.Add([]byte{1<<3 | 2, 4, 1<<3 | 2, 2, 1<<3 | 2, 0})
-	f.Add(bytes.Repeat([]byte{1<<3 | 2, 0}, maxResources+1))
+	f.Add(bytes.Repeat([]byte{1<<3 | 2, 0}, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := Stamp(b, []Attribute{{"broker_id", "1"}})
+		out, err := Stamp(b, []Attribute{{"broker_id", "1"}}, 1<<20)
 		if err != nil {
 			return
-		}
-		if len(out) > len(b)+maxResources*40 {
-			t.Fatalf("%d bytes became %d", len(b), len(out))
 		}
 		var before, after otlp.MetricsData
 		if err := proto.Unmarshal(b, &before); err != nil {
@@ -145,19 +144,58 @@ func FuzzStamp(f *testing.F) {
 		if err := proto.Unmarshal(out, &after); err != nil {
 			t.Fatal(err)
 		}
-		if len(before.ResourceMetrics) != len(after.ResourceMetrics) {
-			t.Fatalf("%d resources became %d", len(before.ResourceMetrics), len(after.ResourceMetrics))
+		if len(out) > 1<<20+20 || len(before.ResourceMetrics) < len(after.ResourceMetrics) {
+			t.Fatalf("%d resources became %d in %d bytes", len(before.ResourceMetrics), len(after.ResourceMetrics), len(out))
 		}
-		for i, r := range after.ResourceMetrics {
+		scopes := 0
+		for _, r := range before.ResourceMetrics {
+			scopes += len(r.ScopeMetrics)
+		}
+		for _, r := range after.ResourceMetrics {
 			own := 0
 			for _, a := range r.GetResource().GetAttributes() {
 				if reserved[a.Key] {
 					own++
 				}
 			}
-			if own != 1 || len(r.ScopeMetrics) != len(before.ResourceMetrics[i].ScopeMetrics) {
+			if own != 1 {
 				t.Fatalf("%d attributes of the broker", own)
 			}
+			scopes -= len(r.ScopeMetrics)
+		}
+		if scopes != 0 {
+			t.Fatalf("%d scopes are lost", scopes)
 		}
 	})
+}
+
+// The Java client's way: a resource for each metric, all the same. Another one, and one of another schema, stay apart.
+func TestStampJoinsNeighbours(t *testing.T) {
+	one := func(attribute, schema, metric string) *otlp.ResourceMetrics {
+		return &otlp.ResourceMetrics{
+			Resource: &resource.Resource{Attributes: []*common.KeyValue{text("a", attribute)}}, SchemaUrl: schema,
+			ScopeMetrics: []*otlp.ScopeMetrics{{Metrics: []*otlp.Metric{{Name: metric}}}},
+		}
+	}
+	b, err := Stamp(encode(t, &otlp.MetricsData{ResourceMetrics: []*otlp.ResourceMetrics{
+		one("x", "", "1"), one("x", "", "2"), one("y", "", "3"), one("y", "s", "4"), one("y", "s", "5"), one("x", "", "6"),
+	}}), []Attribute{{"broker_id", "1"}}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got otlp.MetricsData
+	if err := proto.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, r := range got.ResourceMetrics {
+		line := r.Resource.Attributes[0].Value.GetStringValue() + r.SchemaUrl
+		for _, s := range r.ScopeMetrics {
+			line += " " + s.Metrics[0].Name
+		}
+		told = append(told, line)
+	}
+	if want := []string{"x 1 2", "y 3", "ys 4 5", "x 6"}; !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
+	}
 }

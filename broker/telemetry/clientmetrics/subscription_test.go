@@ -75,10 +75,13 @@ func TestMatches(t *testing.T) {
 			t.Errorf("%q matches: %v", match, got)
 		}
 	}
-	for _, match := range []string{"client_id=.*", "client_software_name=.*", "client_software_version=.*", "client_source_address=.*", "client_source_port=.*"} {
+	for _, match := range []string{"client_id=.*", "client_software_name=kgo", "client_software_version=1", "client_source_address=.*", "client_source_port=.*"} {
 		s := parse(t, map[string]string{"match": match})
 		if s.Matches(id, &Client{}) {
 			t.Errorf("%q matches a client of which that is not known", match)
 		}
+	}
+	if s := parse(t, map[string]string{"match": "client_software_name=unknown,client_software_version=unknown"}); !s.Matches(id, &Client{}) {
+		t.Error("software that was not told is not unknown")
 	}
 }
