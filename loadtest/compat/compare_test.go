@@ -49,20 +49,34 @@ func compare(t *testing.T, sides [2]*side, allowed []allowance, scenario func(s 
 			_ = c.Close()
 		}
 	}
-	if dir := os.Getenv("TIDELINE_COMPARE_DIR"); dir != "" {
-		for _, s := range sides {
-			var b strings.Builder
-			for _, one := range s.transcript {
-				fmt.Fprintf(&b, "%s: %s: %s\n", one.step, one.field, one.value)
-			}
-			name := filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+"-"+s.name+".txt")
-			if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
-				t.Fatal(err)
-			}
+	keepTranscripts(t, map[string][]said{sides[0].name: sides[0].transcript, sides[1].name: sides[1].transcript})
+	judge(t, difference(sides[0].transcript, sides[1].transcript), allowed)
+}
+
+// keepTranscripts writes all that was said into the directory that TIDELINE_COMPARE_DIR names.
+func keepTranscripts(t *testing.T, transcripts map[string][]said) {
+	t.Helper()
+	dir := os.Getenv("TIDELINE_COMPARE_DIR")
+	if dir == "" {
+		return
+	}
+	for name, transcript := range transcripts {
+		var b strings.Builder
+		for _, one := range transcript {
+			fmt.Fprintf(&b, "%s: %s: %s\n", one.step, one.field, one.value)
+		}
+		path := filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+"-"+name+".txt")
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
+}
+
+// judge fails the test for each difference that is not allowed, and for each allowance without a difference.
+func judge(t *testing.T, lines []string, allowed []allowance) {
+	t.Helper()
 	used := make([]bool, len(allowed))
-	for _, line := range difference(sides[0].transcript, sides[1].transcript) {
+	for _, line := range lines {
 		i := slices.IndexFunc(allowed, func(a allowance) bool { return a.where.MatchString(line) })
 		if i < 0 {
 			t.Errorf("%s", line)

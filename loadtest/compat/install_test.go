@@ -118,7 +118,7 @@ func absolute(t testing.TB, path string) string {
 	return path
 }
 
-var installed struct{ jars, extras, flink, classes, python, node, golang, kcat installation }
+var installed struct{ jars, extras, quickstart, flink, classes, python, node, golang, kcat installation }
 
 // jars is the directory of Apache Kafka's jars, which the benchmarks use, too.
 func jars(t testing.TB) string {
@@ -179,6 +179,14 @@ func extras(t testing.TB) string {
 			jar xf ../fetched/embedded-postgres-binaries-*.jar
 			tar -xJf postgres-*.txz
 			rm -r postgres-*.txz META-INF ../fetched`)
+	})
+}
+
+// quickstartJars is the directory of the jars that quickstart.xml names.
+func quickstartJars(t testing.TB) string {
+	pom := absolute(t, "quickstart.xml")
+	return installed.quickstart.get(t, "quickstart", []string{read(t, pom)}, func(ctx context.Context, dir string) error {
+		return run(ctx, dir, "mvn", "--quiet", "--batch-mode", "--file", pom, "dependency:copy-dependencies", "-DexcludeTransitive=true", "-DoutputDirectory="+dir)
 	})
 }
 

@@ -87,12 +87,12 @@ type kafka struct {
 // referenceCluster is the id of Apache Kafka's cluster.
 const referenceCluster = "dGlkZWxpbmUtY29tcGF0LQ"
 
-// startKafka runs Apache Kafka with the settings of this file, and returns when it serves. A port that was free may be taken by somebody
-// else before it is used: then it is tried again.
-func startKafka(t *testing.T) *kafka {
+// startKafka runs Apache Kafka with the settings of this file and more, and returns when it serves: {listen} and {controller} are addresses
+// in them. A port that was free may be taken by somebody else before it is used: then it is tried again.
+func startKafka(t *testing.T, more ...string) *kafka {
 	t.Helper()
 	for range 3 {
-		k := formatKafka(t)
+		k := formatKafka(t, slices.Clone(more)...)
 		if k.start() {
 			return k
 		}
@@ -103,7 +103,7 @@ func startKafka(t *testing.T) *kafka {
 }
 
 // formatKafka writes the settings and prepares the directory.
-func formatKafka(t *testing.T) *kafka {
+func formatKafka(t *testing.T, more ...string) *kafka {
 	t.Helper()
 	ports := freePorts(t, 2)
 	k := &kafka{t: t, dir: t.TempDir(), addr: ports[0]}
@@ -127,8 +127,11 @@ func formatKafka(t *testing.T) *kafka {
 		"group.streams.min.session.timeout.ms=1000", "group.streams.session.timeout.ms=6000",
 		"group.streams.min.heartbeat.interval.ms=1000", "group.streams.heartbeat.interval.ms=1000",
 	}
+	for i := range more {
+		more[i] = strings.NewReplacer("{listen}", ports[0], "{controller}", ports[1]).Replace(more[i])
+	}
 	config := k.config()
-	if err := os.WriteFile(config, []byte(strings.Join(properties, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(strings.Join(append(properties, more...), "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	runTool(t, "", "kafka.tools.StorageTool", "format", "-t", referenceCluster, "-c", config)
