@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
@@ -106,13 +105,6 @@ func ended(err error) string {
 		return "the connection ends"
 	}
 	return err.Error()
-}
-
-func codeName(code int16) string {
-	if err := kerr.TypedErrorForCode(code); err != nil {
-		return err.Message
-	}
-	return "NONE"
 }
 
 func saslCases() []saslCase {

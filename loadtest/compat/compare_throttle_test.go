@@ -18,8 +18,8 @@ func TestCompareThrottling(t *testing.T) {
 	compare(t, startSides(t), throttleAllowed, compareThrottling)
 }
 
-// told notes a wait in whole seconds: what is measured with it differs by milliseconds.
-func (s *side) told(step string, millis int32, more string) {
+// throttled notes a wait in whole seconds: what is measured with it differs by milliseconds.
+func (s *side) throttled(step string, millis int32, more string) {
 	s.transcript = append(s.transcript, said{step, "throttle", fmt.Sprintf("%sthrottled for %.0f s", more, math.Round(float64(millis)/1000))})
 }
 
@@ -99,7 +99,7 @@ func compareThrottling(s *side) {
 				}
 			}
 		}
-		s.told(step, resp.ThrottleMillis, fmt.Sprintf("%d records, ", n))
+		s.throttled(step, resp.ThrottleMillis, fmt.Sprintf("%d records, ", n))
 		s.transcript = append(s.transcript, said{step, "session", fmt.Sprint(resp.SessionID != 0)})
 	}
 	for _, topic := range []string{"small", "large"} {
@@ -109,8 +109,8 @@ func compareThrottling(s *side) {
 	produce("large", 150_000)
 
 	s.quota("greedy", "producer_byte_rate", 10_000)
-	s.told("within the window", produce("large", 60_000).ThrottleMillis, "")
-	s.told("above it", produce("large", 340_000).ThrottleMillis, "")
+	s.throttled("within the window", produce("large", 60_000).ThrottleMillis, "")
+	s.throttled("above it", produce("large", 340_000).ThrottleMillis, "")
 	s.quota("greedy", "producer_byte_rate", 0)
 
 	s.quota("greedy", "consumer_byte_rate", 15_000)
@@ -125,7 +125,7 @@ func compareThrottling(s *side) {
 	s.quota("greedy", "request_percentage", 0.00001)
 	metadata := kmsg.NewPtrMetadataRequest()
 	for range 3 { // Kafka counts what the network thread does behind the answer, with the next request
-		s.told("time", ask(metadata, 9).(*kmsg.MetadataResponse).ThrottleMillis, "")
+		s.throttled("time", ask(metadata, 9).(*kmsg.MetadataResponse).ThrottleMillis, "")
 	}
 	s.quota("greedy", "request_percentage", 0)
 
@@ -135,7 +135,7 @@ func compareThrottling(s *side) {
 		t.Topic, t.NumPartitions, t.ReplicationFactor = topic, partitions, 1
 		req.Topics, req.TimeoutMillis = append(req.Topics, t), 10_000
 		resp := ask(req, v).(*kmsg.CreateTopicsResponse)
-		s.told(step, resp.ThrottleMillis, "")
+		s.throttled(step, resp.ThrottleMillis, "")
 		for i := range resp.Topics {
 			resp.Topics[i].Configs = nil // another comparison's
 		}

@@ -55,7 +55,7 @@ func TestCompareTools(t *testing.T) {
 	}
 	for _, one := range []toolScenario{
 		{"topics", toolsTopics, nil},
-		{"configs", toolsConfigs, configsAllowed},
+		{"configs", toolsConfigs, toolsConfigsAllowed},
 		{"offsets", toolsOffsets, offsetsAllowed},
 		{"cluster", toolsCluster, clusterAllowed},
 		{"reassignment", toolsReassignment, nil},
@@ -122,7 +122,7 @@ func toolsTopics(s *toolSide) {
 	s.run("topics --list", again(`\A\z`))
 }
 
-var configsAllowed = []allowance{
+var toolsConfigsAllowed = []allowance{
 	allow(`^configs --describe --(entity-type topics --entity-name|topic) set.*: kafka=.*synonyms={(DYNAMIC_TOPIC_CONFIG:[^,]*)?} tideline=.*DEFAULT_CONFIG:`,
 		"every setting of a topic has its default among its synonyms, also where Apache Kafka's has another unit or no name of its own"),
 	allow(`^configs --describe --broker 1.*: kafka=.*DEFAULT_CONFIG:log\.retention\.hours=168} tideline=.*DEFAULT_CONFIG:log\.retention\.ms=604800000}$`, "the default of the retention is told in one unit"),
