@@ -75,8 +75,8 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		PreferredReadReplica: -1, NullAborted: op.isolation == partition.ReadUncommitted,
 	}
 	part.bytes, part.records, part.aborted, part.chunk, part.cold = 0, nil, nil, nil, false
-	if part.p == nil {
-		part.resp.NullAborted = false // as Kafka tells of what is not there
+	if part.denied || part.p == nil {
+		part.resp.NullAborted = false // as Kafka tells of what is not there, or not for this client
 	}
 	if part.denied {
 		part.fail(deniedTopic)
