@@ -12,7 +12,7 @@ func TestAdmissionLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(4 << 20) // 1 MiB for small frames, 3 MiB for great ones
 		never := make(chan struct{})
-		large, small := a.lane(smallFrame+1), a.lane(smallFrame)
+		large, small := a.lane(smallFrame+1, false), a.lane(smallFrame, false)
 		if large == small {
 			t.Fatal("one lane for all")
 		}

@@ -34,13 +34,14 @@ type Conn struct {
 	writeDeadline atomic.Int64
 	lastWrite     atomic.Int64 // when a reply was written last
 	inFrame       atomic.Bool  // readDeadline is that of a frame, not of an idle connection
+	authenticated atomic.Bool
+	arriving      arrival
 
-	muteUntil atomic.Int64 // ns of Options.Now
+	muteUntil      atomic.Int64 // ns of Options.Now
+	authenticateBy atomic.Int64 // likewise, while not authenticated
 
-	authenticated  atomic.Bool
-	authenticateBy atomic.Int64 // ns of Options.Now, while not authenticated
-	older, younger *Conn        // among those that are not authenticated; guarded by Server.mu
-	unproven       bool         // likewise: it is among them
+	older, younger *Conn // among those that are not authenticated; guarded by Server.mu
+	unproven       bool  // likewise: it is among them
 
 	// Owned by the reader goroutine.
 	source   source
@@ -124,6 +125,7 @@ const (
 	closedByShutdown = "shutdown"
 	closedIdle       = "idle"
 	closedSlowFrame  = "slow_frame"
+	closedInTheWay   = "slow_frame_in_the_way"
 	closedSlowPeer   = "slow_peer"
 	closedProtocol   = "protocol"
 	closedHandshake  = "handshake"

@@ -24,6 +24,8 @@
 //   - All frames together are admitted by bytes (Options.QueuedBytes), in two
 //     lanes, so that small requests do not queue behind great ones. Who waits for
 //     admission does not read: TCP carries the pressure to the client.
+//   - Frames that do not arrive give way: where they hold more than half of a lane
+//     while others wait, the connections whose frames take longest are closed.
 //   - A connection has at most Options.MaxInFlight requests without a written
 //     reply; then it is not read.
 //

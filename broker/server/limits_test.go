@@ -235,8 +235,73 @@ func TestUnauthenticatedIsLogged(t *testing.T) {
 	startOn(t, l, Options{Handler: echo, Logger: log.logger(), MaxUnauthenticatedBytes: 100}, ListenerOptions{Name: "pipe", NeedsAuthentication: true})
 	c := l.dial(t)
 	c.send(binary.BigEndian.AppendUint32(nil, 101))
-	c.expectEnd()
+	closesAfter(t, c)
 	if !strings.Contains(log.String(), "authenticated=false") {
 		t.Errorf("log %q", log.String())
 	}
+}
+
+// TestStrangersHaveALane: what strangers announce and do not send holds up nobody who has proved who he is.
+func TestStrangersHaveALane(t *testing.T) {
+	o := Options{Handler: knock, QueuedBytes: 4 << 20, MaxUnauthenticatedBytes: 512 << 10}
+	strangers(t, o, ListenerOptions{Name: "pipe", NeedsAuthentication: true}, func(t *testing.T, _ *Server, l *pipeListener) {
+		known := l.dial(t)
+		known.send(request(17, 1, 1, nil))
+		known.expect(1, nil)
+		for range 20 {
+			l.dial(t).send(append(binary.BigEndian.AppendUint32(nil, 500<<10), request(17, 1, 1, nil)[4:]...))
+		}
+		begin := time.Now()
+		known.send(request(18, 0, 2, make([]byte, 200_000)))
+		known.expect(2, make([]byte, 200_000))
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("a known client waited for %v", d)
+		}
+	})
+}
+
+// TestSlowFramesMakeWay: clients that announce great frames and send them as slowly as they may go once others wait, and not before.
+func TestSlowFramesMakeWay(t *testing.T) {
+	o := Options{Handler: echo, QueuedBytes: 4 << 20, MinFrameRate: 1000, FrameTimeout: 30 * time.Second}
+	bubble(t, o, func(t *testing.T, _ *Server, l *pipeListener) {
+		var slow []*client
+		for range 3 {
+			c := l.dial(t)
+			c.send(append(binary.BigEndian.AppendUint32(nil, 900_000), request(0, 8, 1, nil)[4:]...))
+			slow = append(slow, c)
+			pass(time.Second)
+		}
+		trickle := func(d time.Duration) {
+			for range d / time.Second {
+				for _, c := range slow {
+					_, _ = c.Write(make([]byte, 2000)) // those that were closed take nothing
+				}
+				pass(time.Second)
+			}
+		}
+		trickle(time.Minute)
+		begin := time.Now()
+		answered := make(chan time.Duration, 1)
+		go func() {
+			c := l.dial(t)
+			c.send(request(0, 8, 7, make([]byte, 600_000)))
+			c.expect(7, make([]byte, 600_000))
+			answered <- time.Since(begin)
+		}()
+		trickle(10 * time.Second)
+		select {
+		case d := <-answered:
+			if d > 5*time.Second {
+				t.Errorf("answered after %v", d)
+			}
+		default:
+			t.Error("slow clients keep others out")
+		}
+		if _, err := slow[2].Write([]byte{0}); err != nil {
+			t.Errorf("one that was not in the way is gone: %v", err)
+		}
+		for _, c := range slow {
+			c.Close()
+		}
+	})
 }

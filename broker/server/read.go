@@ -126,11 +126,12 @@ func (c *Conn) awaitFrame(begun bool) {
 // frame handles one frame of size bytes, of which begun were read; the rest is
 // read here.
 func (c *Conn) frame(size int, begun []byte, now time.Time) error {
-	if err := c.admit(size); err != nil {
+	lane := c.server.admission.lane(size, !c.authenticated.Load())
+	if err := c.admit(lane, size); err != nil {
 		return err
 	}
 	f := newFrame(stage(size, len(begun)))
-	f.lane, f.size = c.server.admission.lane(size), cost(size)
+	f.lane, f.size = lane, cost(size)
 	f.buf = append(f.buf, begun...)
 	if len(begun) < size {
 		var err error
@@ -145,8 +146,8 @@ func (c *Conn) frame(size int, begun []byte, now time.Time) error {
 }
 
 // admit waits until the frame's bytes and one more request are within bounds.
-func (c *Conn) admit(size int) error {
-	lane, bytes := c.server.admission.lane(size), cost(size)
+func (c *Conn) admit(lane *lane, size int) error {
+	bytes := cost(size)
 	if !lane.try(bytes) {
 		c.waits()
 		c.server.metrics.admissionWaits.Inc()
@@ -185,6 +186,9 @@ func (c *Conn) full() bool {
 // readRest reads into f until it has size bytes. Each byte extends the deadline
 // by what MinFrameRate allows for it.
 func (c *Conn) readRest(f *frame, size int) (*frame, error) {
+	lane := f.lane
+	c.arriving.begin(lane, cost(size), c.server.clock.Load())
+	defer c.arriving.end(lane, cost(size))
 	c.source.release() // all of it is in f
 	c.flush()
 	o := &c.server.options
