@@ -266,17 +266,18 @@ func (op *fetchOp) park(have int) {
 		op.meter.resume()
 		op.serve(last, false)
 	}
-	park := a.Purgatory.Park
-	if op.isolation == partition.ReadCommitted {
-		park = a.Purgatory.ParkStable
-	}
 	wait := op.deadline.Sub(a.now())
 	need := int64(min(op.req.MinBytes, op.maxBytes())) - int64(have)
 	op.meter.pause()
-	if wait <= 0 || !park(parts, seen, need, wait, again) {
-		op.meter.resume()
-		op.serve(true, true)
+	if wait > 0 {
+		l := leaverOf(r)
+		if w := a.Purgatory.Hold(op.isolation == partition.ReadCommitted, parts, seen, need, wait, again); w != nil {
+			l.parked(w)
+			return
+		}
 	}
+	op.meter.resume()
+	op.serve(true, true)
 }
 
 // recovered keeps a bug in a fetch that goes on in a goroutine of its own from

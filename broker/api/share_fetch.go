@@ -158,6 +158,7 @@ func (op *shareOp) park(have int) {
 		op.again(true)
 		return
 	}
+	l := leaverOf(op.c.raw)
 	// The fetch may go on before it is known to all that it waits for.
 	ready := make(chan struct{})
 	parked := op.api.Purgatory.Hold(op.isolation == partition.ReadCommitted, parts, seen, max(int64(op.minBytes)-int64(have), 1), wait, func(last bool) {
@@ -175,6 +176,7 @@ func (op *shareOp) park(have int) {
 		}
 	}
 	close(ready)
+	l.parked(parked)
 }
 
 // again goes on in a goroutine that is not the connection's.

@@ -90,6 +90,9 @@ func (u *Purgatory) park(watch func(*partition.Partition, partition.Waiter) int6
 // any number of times, and does not block.
 func (w *Parked) Wake() { w.fire() }
 
+// End wakes the request for the last time: there is no use in waiting for anything.
+func (w *Parked) End() { w.end() }
+
 func (u *Purgatory) admit(w *Parked) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -154,6 +154,8 @@ func (c *Conn) close(reason string) {
 		r.next = nil
 		if r.ready {
 			r.next, ready = ready, r
+		} else if r.gone != nil {
+			onClose = append(onClose, r.gone)
 		}
 		r = next
 	}

@@ -37,12 +37,24 @@ func TestCloseInFlight(t *testing.T) {
 	if conn.Principal() != alice || conn.Listener() != "test" || conn.RemoteAddr().String() != c.LocalAddr().String() || conn.LocalAddr().String() != addr {
 		t.Error("attributes of the connection")
 	}
+	gone := make(chan int, 4)
+	for i, r := range requests {
+		r.WhenGone(func() { gone <- -1 })
+		r.WhenGone(func() { gone <- i }) // in place of the one before
+	}
 	var wg sync.WaitGroup
 	wg.Add(3)
 	requests[2].Respond(Response{Buffers: body("waits"), Done: wg.Done}) // in the line when the peer leaves
 	c.Close()
 	<-closed
 	<-conn.Done()
+	if a, b := <-gone, <-gone; a+b != 1 || a*b != 0 { // not of the one that was answered
+		t.Errorf("gone: %d and %d", a, b)
+	}
+	requests[0].WhenGone(func() { gone <- 7 })
+	if late := <-gone; late != 7 {
+		t.Errorf("gone: %d", late)
+	}
 	requests[0].Retain()
 	kept := requests[0].Body
 	requests[0].Respond(Response{Buffers: body("late"), Done: wg.Done})

@@ -28,6 +28,7 @@ type Request struct {
 	next  *Request
 	resp  Response
 	ready bool
+	gone  func() // of WhenGone; guarded by Conn.mu
 }
 
 // Moves of Request.state: pending → responded; pending → abandoned, when the
@@ -76,6 +77,24 @@ func (r *Request) Respond(resp Response) {
 	c.respond(r, resp)
 }
 
+// WhenGone has f called when the connection closes before the request is answered, at
+// once when it has. It replaces the f before. Whoever has the request waiting for
+// something learns so that there is nobody to answer; it must be answered all the same.
+// It must not be called after Respond. f must not block, and may be called after the
+// request was answered.
+func (r *Request) WhenGone(f func()) {
+	c := r.Conn
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		r.gone = f
+	}
+	c.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
 // Retain keeps Body valid beyond Respond, until the matching Release. The bytes
 // stay counted against Options.QueuedBytes meanwhile.
 func (r *Request) Retain() {
@@ -106,7 +125,7 @@ func (r *Request) unuse() {
 	if r.uses.Add(-1) > 0 {
 		return
 	}
-	r.ClientID, r.Conn, r.resp, r.ready, r.Bare = nil, nil, Response{}, false, false
+	r.ClientID, r.Conn, r.resp, r.ready, r.Bare, r.gone = nil, nil, Response{}, false, false, nil
 	requestPool.Put(r)
 }
 

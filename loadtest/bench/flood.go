@@ -21,6 +21,7 @@ var floodMetrics = func() (rows []metric) {
 const (
 	floodName    = "tideline-flood"
 	floodTopic   = latencyTopic // the open loop's own
+	quietTopic   = "bench-quiet"
 	floodConns   = 16
 	floodPerSec  = 1000
 	floodWarm    = 2 * time.Second
@@ -39,6 +40,9 @@ func (b *bench) flood(ctx context.Context) error {
 		_ = os.RemoveAll(filepath.Join(b.dir, floodName)) // the whole directory goes at the end in any case
 	}()
 	if err := of.createTopic(ctx, floodTopic, floodConns, nil); err != nil {
+		return err
+	}
+	if err := of.createTopic(ctx, quietTopic, 1, nil); err != nil {
 		return err
 	}
 	if _, err := b.floodTurn(ctx, of, 0); err != nil { // fills the broker's pools

@@ -45,6 +45,7 @@ var floods = []attack{
 	{"counts", "50 requests a second of 1 MiB with false counts", func(f *flooder) { f.every(50, f.falseCount) }},
 	{"tags", "20 requests a second of 100,000 tagged fields", func(f *flooder) { f.every(20, f.tags) }},
 	{"parked", "2,000 connections with a fetch that waits for an hour", (*flooder).parked},
+	{"unread", "200 connections that ask for 1 MiB, again each second, and read nothing", (*flooder).unread},
 	{"bombs", "4 batches a second that inflate to 48 MiB", (*flooder).bombs},
 }
 
@@ -227,18 +228,24 @@ func (f *flooder) slow() { f.hold(5000, framed(3, 1, false, make([]byte, 1000))[
 
 func (f *flooder) silent() { f.hold(5000, nil, nil) }
 
-// parked waits for more bytes than anybody will write.
-func (f *flooder) parked() {
+// fetching is a fetch of a topic of the honest producer's, or of one in which nothing happens.
+func fetching(topic string, wait, least int32) []byte {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch, req.ReplicaID = 11, 3_600_000, 1<<30, 1<<20, -1, -1
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch, req.ReplicaID = 11, wait, least, 1<<20, -1, -1
 	t := kmsg.NewFetchRequestTopic()
-	t.Topic = floodTopic
+	t.Topic = topic
 	p := kmsg.NewFetchRequestTopicPartition()
-	p.PartitionMaxBytes = 1 << 20
-	p.FetchOffset = 0
+	p.PartitionMaxBytes, p.FetchOffset = 1<<20, 0
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	f.hold(2000, framed(1, 11, false, req.AppendTo(nil)), nil)
+	return framed(1, 11, false, req.AppendTo(nil))
+}
+
+func (f *flooder) parked() { f.hold(2000, fetching(quietTopic, 3_600_000, 1<<20), nil) }
+
+func (f *flooder) unread() {
+	request := fetching(floodTopic, 0, 1)
+	f.hold(200, request, request)
 }
 
 func (f *flooder) bombs() {

@@ -257,6 +257,40 @@ func TestNeverReading(t *testing.T) {
 	n.wellAfter(t, "replies that nobody reads")
 }
 
+// TestParkedAndGone has clients that ask to wait for more than there will ever be, and leave.
+// What they asked for leaves with them.
+func TestParkedAndGone(t *testing.T) {
+	const clients, asked = 300, 10
+	n := start(t)
+	req := fetchRequest(12, topic, 0, 0)
+	req.MaxWaitMillis, req.MinBytes = 3_600_000, 1<<20
+	req.Topics[0].Partitions[0].FetchOffset = 0
+	body := req.AppendTo(nil)
+	n.honest(t, func() {
+		for range clients {
+			c := n.dial(t)
+			var b []byte
+			for i := range int32(asked) {
+				b = append(b, frame(1, 12, i, body)...)
+			}
+			c.write(t, append(b, frame(wire.KeyApiVersions, 0, 99, nil)...))
+			c.close()
+		}
+	})
+	n.connectionsBack(t)
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n.metric(t, "tideline_purgatory_parked_requests") > 0 {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("requests of clients that are gone are parked: %v", n.metric(t, "tideline_purgatory_parked_requests"))
+		}
+	}
+	n.wellAfter(t, "clients that asked to wait, and left")
+}
+
 // neverReadLimit is the budget of fetch responses, and as much again for the collector.
 const neverReadLimit = 600 << 20
 
