@@ -478,3 +478,72 @@ func TestRegularExpressions(t *testing.T) {
 		t.Errorf("assigned: %s %+v", name(resp.ErrorCode), resp.Assignment)
 	}
 }
+
+// TestGroupsThatUseHiddenTopics: a group that uses a topic which the client must not know of is not
+// described to it.
+func TestGroupsThatUseHiddenTopics(t *testing.T) {
+	n := newJudgedNode(t, nil)
+	n.furnish()
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Group, req.MemberID, req.SubscribedTopicNames = "g-uses", "AAAAAAAAAAAAAAAAAAAAAA", []string{"t-there"}
+	req.Topics, req.RebalanceTimeoutMillis = []kmsg.ConsumerGroupHeartbeatRequestTopic{}, 30_000
+	if resp := do[*kmsg.ConsumerGroupHeartbeatResponse](n.dialAs(userOf(0)).conn, versioned(req, 1)); resp.ErrorCode != 0 {
+		t.Fatalf("join: %s", name(resp.ErrorCode))
+	}
+	n.bind(allow(userOf(1), right{acl.Group, acl.Describe}), allow(userOf(2), right{acl.Group, acl.Describe}), allow(userOf(2), right{acl.Topic, acl.Describe}))
+	for i, want := range []struct {
+		code    string
+		members int
+	}{1: {"TOPIC_AUTHORIZATION_FAILED", 0}, 2: {"NONE", 1}} {
+		if want.code == "" {
+			continue
+		}
+		describe := &kmsg.ConsumerGroupDescribeRequest{Groups: []string{"g-uses"}}
+		g := do[*kmsg.ConsumerGroupDescribeResponse](n.dialAs(userOf(i)).conn, versioned(describe, 1)).Groups[0]
+		if name(g.ErrorCode) != want.code || len(g.Members) != want.members {
+			t.Errorf("%s: %s with %d members", userOf(i), name(g.ErrorCode), len(g.Members))
+		}
+	}
+}
+
+// TestAuthorizedOperations: who asks what he may do is told just that (KIP-430), and of the cluster
+// nothing where he may not describe it.
+func TestAuthorizedOperations(t *testing.T) {
+	n := newJudgedNode(t, nil)
+	n.furnish()
+	n.bind(allow(userOf(1), right{acl.Topic, acl.Write}), allow(userOf(1), right{acl.Group, acl.Read}), allow(userOf(1), right{acl.Cluster, acl.IdempotentWrite}),
+		allow(userOf(2), right{acl.Cluster, acl.Describe}))
+	set := func(ops ...acl.Operation) (out int32) {
+		for _, op := range ops {
+			out |= 1 << op
+		}
+		return out
+	}
+	c := n.dialAs(userOf(1))
+	metadata := metadataRequest(false, "t-there")
+	metadata.IncludeTopicAuthorizedOperations, metadata.IncludeClusterAuthorizedOperations = true, true
+	m := do[*kmsg.MetadataResponse](c.conn, versioned(metadata, 9))
+	pages := &kmsg.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 10}
+	groups := &kmsg.DescribeGroupsRequest{Groups: []string{"g-there"}, IncludeAuthorizedOperations: true}
+	cluster := func(user string) int32 {
+		req := kmsg.NewPtrDescribeClusterRequest()
+		req.IncludeClusterAuthorizedOperations = true
+		return do[*kmsg.DescribeClusterResponse](n.dialAs(user).conn, versioned(req, 1)).ClusterAuthorizedOperations
+	}
+	for _, x := range []struct {
+		what      string
+		got, want int32
+	}{
+		{"topic, by Metadata", m.Topics[0].AuthorizedOperations, set(acl.Write, acl.Describe)},
+		{"cluster, by Metadata, for one who may not describe it", m.AuthorizedOperations, 0},
+		{"topic, by DescribeTopicPartitions", do[*kmsg.DescribeTopicPartitionsResponse](c.conn, pages).Topics[0].AuthorizedOperations, set(acl.Write, acl.Describe)},
+		{"group", do[*kmsg.DescribeGroupsResponse](c.conn, versioned(groups, 5)).Groups[0].AuthorizedOperations, set(acl.Read, acl.Describe)},
+		{"cluster, for one who may not describe it", cluster(userOf(1)), 0},
+		{"cluster", cluster(userOf(2)), set(acl.Describe)},
+		{"cluster, for one who may do everything", cluster(userOf(0)), acl.AllOperations(acl.Cluster)},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s: got %b, want %b", x.what, x.got, x.want)
+		}
+	}
+}
