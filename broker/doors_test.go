@@ -16,7 +16,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,7 +137,7 @@ func (id *identity) tls(t *testing.T, cert string) *tls.Config {
 // scramOf is the credential of a password.
 func scramOf(t *testing.T, user, password string, mechanism uint8) command.Scram {
 	t.Helper()
-	var h func() hash.Hash = sha256.New
+	h := sha256.New
 	if mechanism == command.ScramSHA512 {
 		h = sha512.New
 	}

@@ -163,7 +163,7 @@ func (k *KeySet) readFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("signing keys: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was read only
 	return k.take(f)
 }
 
@@ -179,7 +179,7 @@ func (k *KeySet) fetch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("signing keys: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what was wanted of it is read
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("signing keys: status=%d", resp.StatusCode)
 	}

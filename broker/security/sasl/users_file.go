@@ -62,7 +62,7 @@ func (f *UsersFile) read() error {
 	if err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was read only
 	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("users: %w", err)

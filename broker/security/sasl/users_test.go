@@ -146,12 +146,18 @@ func TestKeysAreFetched(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var fetches atomic.Int32
-		status, body := http.StatusServiceUnavailable, ""
+		type answer struct {
+			status int
+			body   string
+		}
+		var says atomic.Pointer[answer]
+		says.Store(&answer{http.StatusServiceUnavailable, ""})
 		keys, err := NewKeySet(KeyOptions{
 			URL: "https://issuer/keys", Refresh: time.Hour, Backoff: time.Second, BackoffMax: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
 			Client: &http.Client{Transport: respond(func() (int, string) {
 				fetches.Add(1)
-				return status, body
+				a := says.Load()
+				return a.status, a.body
 			})},
 		})
 		if err != nil {
@@ -167,7 +173,7 @@ func TestKeysAreFetched(t *testing.T) {
 		if n := wait(20 * time.Second); n < 4 || n > 6 { // at 0, 1, 3, 7, 15 s
 			t.Errorf("%d attempts in 20 seconds of failure", n)
 		}
-		status, body = http.StatusOK, string(text)
+		says.Store(&answer{http.StatusOK, string(text)})
 		wait(11 * time.Second)
 		if len(keys.find("k1")) != 1 || len(keys.find("")) != 1 || len(keys.find("k2")) != 0 {
 			t.Error("keys are not there")
@@ -182,7 +188,7 @@ func TestKeysAreFetched(t *testing.T) {
 		if n := wait(11 * time.Second); n != 1 {
 			t.Errorf("%d fetches for a new key", n)
 		}
-		body = "[]"
+		says.Store(&answer{http.StatusOK, "[]"})
 		if n := wait(time.Hour); n == 0 || len(keys.find("k1")) != 1 {
 			t.Errorf("after %d fetches of what are no keys, those before are gone", n)
 		}

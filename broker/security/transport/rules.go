@@ -62,7 +62,7 @@ func parseRule(in string) (r *rule, rest string, err error) {
 	}
 	rest, ok := strings.CutPrefix(in, "RULE:")
 	if !ok {
-		return nil, "", errors.New("a rule is neither DEFAULT nor begins with RULE:")
+		return nil, "", errors.New("a rule is neither DEFAULT nor RULE:pattern/replacement/")
 	}
 	pattern, rest, ok := cutSlash(rest)
 	if !ok {

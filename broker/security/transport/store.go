@@ -45,7 +45,7 @@ func (s Store) read() (content []byte, form string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was read only
 	if content, err = io.ReadAll(io.LimitReader(f, maxStoreBytes+1)); err != nil {
 		return nil, "", err
 	}
