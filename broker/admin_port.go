@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +33,7 @@ func (b *Broker) newAdminServer() *http.Server {
 		handler = newAdminUsers(&adminUsers{image: b.Image, authorizer: b.authorizer(), audit: b.audit}).guard(handler)
 	}
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		// A client that does not believe the certificate is worth a line for who looks for it, and no alarm.
 		ErrorLog: log.New(adminLog{b.logger.With("part", "http")}, "", 0),
 	}
@@ -39,7 +41,7 @@ func (b *Broker) newAdminServer() *http.Server {
 
 // serveAdmin serves the admin port until it is closed.
 func (b *Broker) serveAdmin() error {
-	l := b.http
+	var l net.Listener = &countedListener{Listener: b.http}
 	if b.adminTLS != nil {
 		l = tls.NewListener(l, &tls.Config{
 			MinVersion:         b.adminTLS.minVersion,
@@ -47,6 +49,42 @@ func (b *Broker) serveAdmin() error {
 		})
 	}
 	return b.web.Serve(l)
+}
+
+// maxAdminConnections bounds the connections of the admin port: those of people, probes and scrapers, and then some. One more is closed at once.
+const maxAdminConnections = 500
+
+// countedListener closes what is above maxAdminConnections.
+type countedListener struct {
+	net.Listener
+	open atomic.Int32
+}
+
+// Accept implements net.Listener.
+func (l *countedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= maxAdminConnections {
+			return &countedConn{Conn: conn, listener: l}, nil
+		}
+		l.open.Add(-1)
+		_ = conn.Close() // nothing was said on it
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	listener *countedListener
+	once     sync.Once
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.listener.open.Add(-1) })
+	return c.Conn.Close()
 }
 
 // adminLog writes what net/http has to say.

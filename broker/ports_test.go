@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -247,4 +248,36 @@ func TestAdminPortIsAuthorized(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAdminPortIsBounded: whoever opens connections and says nothing costs others nothing but the last ones.
+func TestAdminPortIsBounded(t *testing.T) {
+	n := newNode(t, nil)
+	_, web := n.b.Addresses()
+	var first net.Conn
+	for i := range 510 {
+		c, err := net.Dial("tcp", web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i == 0 {
+			first = c
+		}
+		if i == 509 {
+			if _, err := c.Read(make([]byte, 1)); err == nil {
+				t.Error("one too many is served")
+			}
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.await("there is room again", func() bool {
+		resp, err := http.Get("http://" + web + "/healthz")
+		if err != nil {
+			return false
+		}
+		return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	})
 }
