@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -89,7 +90,7 @@ func decompressZstd(dst, src []byte, maxBytes int) ([]byte, error) {
 		if err == nil && len(out) <= room {
 			return dst[:at+len(out)], nil
 		}
-		if err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		if err != nil && !wantsRoom(err) {
 			return dst[:at], err
 		}
 		if room >= maxBytes {
@@ -101,4 +102,11 @@ func decompressZstd(dst, src []byte, maxBytes int) ([]byte, error) {
 			room *= 4
 		}
 	}
+}
+
+// wantsRoom tells whether an error may mean that the output did not fit. The decoder has a
+// name for that error only where the frame says its size; where it does not, as those of
+// Java's streams, it speaks of the block that did not fit.
+func wantsRoom(err error) bool {
+	return errors.Is(err, zstd.ErrDecoderSizeExceeded) || strings.Contains(err.Error(), "output bigger than max block size")
 }
