@@ -141,6 +141,7 @@ func guardCreateTopics(c *Call) kmsg.Response {
 	})
 	amendWith(c, denied, func(resp *kmsg.CreateTopicsResponse, t *kmsg.CreateTopicsRequestTopic) {
 		rt := kmsg.NewCreateTopicsResponseTopic()
+		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // null would mean that they may not be seen
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor, rt.ErrorCode = t.Topic, -1, -1, deniedTopic
 		rt.ErrorMessage = message(kerr.TopicAuthorizationFailed)
 		resp.Topics = append(resp.Topics, rt)
