@@ -19,6 +19,7 @@
 //	queue_test.go     a queue of jobs by a share group of the Java client
 //	quickstart_test.go  what a newcomer does in the first hour, by Apache Kafka's own quick start
 //	compare_tools_*   every subcommand of Apache Kafka's command-line tools on both, and what they print line by line
+//	client_metrics_test.go  the Java client and franz-go push their metrics, which a collector gets
 //	compare_*_test.go the same calls to Apache Kafka and to the broker, in every version, and their answers field by field
 //
 // Each client is a program that speaks the protocol of clients/worker, so that one test serves all and a member can be killed.
