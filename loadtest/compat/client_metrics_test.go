@@ -157,7 +157,7 @@ func TestClientMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer told.Body.Close()
+	defer func() { _ = told.Body.Close() }()
 	if b, err := io.ReadAll(told.Body); err != nil || !strings.Contains(string(b), "\ntideline_client_metrics_refused_total 0") {
 		t.Errorf("pushes of real clients were refused, or it is not told: %v", err)
 	}

@@ -7,9 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var classicAllowed = []allowance{
-	allow(`DescribeGroups v\d+: \.Groups\[0\]\.AuthorizedOperations: `, "there are no access rules that could be told"),
-}
+var classicAllowed []allowance
 
 // compareClassic takes a group through its life with every version of every call.
 func compareClassic(s *side) {

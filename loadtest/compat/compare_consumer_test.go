@@ -9,7 +9,6 @@ import (
 
 var consumerAllowed = []allowance{
 	allow(`(MemberEpoch|\.Epoch|AssignmentEpoch): kafka=[1-9]\d* tideline=[1-9]\d*$`, "the epochs of a group begin with 1, not 2, and an assignment is made at once"),
-	allow(`\.AuthorizedOperations: kafka=\d+ tideline=-2147483648$`, "there are no access rules that could be told"),
 }
 
 // compareConsumer takes groups of KIP-848 through their lives.

@@ -14,7 +14,6 @@ var shareAllowed = []allowance{
 	allow(`DescribeShareGroupOffsets v\d: .*\.ErrorCode: kafka=NONE tideline=UNKNOWN_TOPIC_OR_PARTITION$`, "a topic that is not there is told as such"),
 	allow(`offsets of no group way 1 DescribeShareGroupOffsets v\d: .*\.ErrorCode: kafka=NONE tideline=GROUP_ID_NOT_FOUND$`, "a group that is not there is told as such"),
 	allow(`offsets before way \d DescribeShareGroupOffsets v\d: .*\.(StartOffset|Lag): kafka=-1 tideline=\d+$`, "where a group begins is kept when it begins"),
-	allow(`\.AuthorizedOperations: kafka=\d+ tideline=-2147483648$`, "there are no access rules that could be told"),
 }
 
 // compareShare takes share groups (KIP-932) through their lives.

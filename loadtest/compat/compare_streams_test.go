@@ -9,7 +9,6 @@ import (
 
 var streamsAllowed = []allowance{
 	mayDiffer(`(MemberEpoch|\.Epoch|AssignmentEpoch): kafka=[1-9]\d* tideline=[1-9]\d*$`, "each internal topic that is seen by itself begins an epoch"),
-	allow(`\.AuthorizedOperations: kafka=\d+ tideline=-2147483648$`, "there are no access rules that could be told"),
 }
 
 // compareStreams takes a streams group (KIP-1071) through its life.

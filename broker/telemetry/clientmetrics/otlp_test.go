@@ -113,7 +113,7 @@ func TestStampRefuses(t *testing.T) {
 		"text":           {[]byte("metrics"), ErrMalformed},
 		"a group":        {[]byte{2<<3 | 3, 2<<3 | 4}, ErrMalformed},
 		"field 0":        {[]byte{0, 0}, ErrMalformed},
-		"another type":   {[]byte{1<<3 | 0, 5}, ErrMalformed},
+		"another type":   {[]byte{1 << 3, 5}, ErrMalformed},
 		"not UTF-8":      {bytes.ReplaceAll(whole, []byte("gauge"), []byte("g\xffuge")), ErrMalformed},
 		"nested":         {encode(t, nested), ErrMalformed},
 		"many resources": {encode(t, many), ErrTooLarge},
