@@ -211,7 +211,7 @@ func toolsTransactions(s *toolSide) {
 	s.run("transactions describe-producers --topic sold --partition 0", producer)
 	open("second")
 	s.run("transactions forceTerminateTransaction --transactionalId second")
-	s.run("transactions describe --transactional-id second", again("CompleteAbort"), producer)
+	s.run("transactions describe --transactional-id second", again("Empty"), producer)
 	s.run("transactions forceTerminateTransaction --transactionalId nobody")
 	s.run("topics --delete --topic sold")
 }

@@ -122,7 +122,7 @@ func toolsTokens(s *toolSide) {
 	s.as("delegation-tokens --renew of an unknown one", "delegation-tokens --renew --renew-time-period -1 --hmac AAAA"+on, only("Exception|^exit"))
 	s.as("delegation-tokens --expire", "delegation-tokens --expire --expiry-time-period -1 --hmac "+hmac+on, secret)
 	// Apache Kafka shows it until its brokers have heard.
-	s.run("delegation-tokens --describe --owner-principal User:admin"+on, secret, again("Total number of tokens : 1$"), inAnyOrder)
+	s.run("delegation-tokens --describe --owner-principal User:admin"+on, secret, again(`Total number of tokens : 1\b`), inAnyOrder)
 }
 
 // toolsClientMetrics: kafka-client-metrics.
