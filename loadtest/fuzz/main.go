@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -212,8 +213,8 @@ func (r *result) follow(out io.Reader) string {
 	for lines.Scan() {
 		line := lines.Text()
 		if m := progress.FindStringSubmatch(line); m != nil {
-			fmt.Sscan(m[1], &r.Executions)
-			fmt.Sscan(m[2], &r.Interesting)
+			r.Executions, _ = strconv.ParseInt(m[1], 10, 64) // digits; too many of them are as many as fit
+			r.Interesting, _ = strconv.ParseInt(m[2], 10, 64)
 			continue
 		}
 		if kept = append(kept, line); len(kept) > keptLines {
