@@ -127,9 +127,13 @@ func (a *API) dispatch(r *server.Request) {
 		return
 	}
 	meter.resume()
+	body := r.Body[:shape.Size]
+	if shape.Tags > 0 {
+		body = wire.WithoutTags(r.Key, r.Version, body)
+	}
 	req := kmsg.RequestForKey(r.Key)
 	req.SetVersion(r.Version)
-	if err := req.ReadFrom(r.Body[:shape.Size]); err != nil {
+	if err := req.ReadFrom(body); err != nil {
 		a.decoding.Release(weight)
 		a.refuse(r, "request does not decode: "+err.Error())
 		return

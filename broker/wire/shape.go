@@ -18,6 +18,8 @@ type Shape struct {
 	Size int
 	// Elements is the number of array elements and tagged fields, at all depths.
 	Elements int
+	// Tags is how many of these are tagged fields.
+	Tags int
 	// Memory estimates, from above, the bytes that the decoded request takes.
 	Memory int64
 }
@@ -39,7 +41,23 @@ func CheckRequest(key, version int16, body []byte) (Shape, error) {
 	if !w.structure(s) {
 		return Shape{}, fmt.Errorf("%w: %s version=%d field=%s position=%d: %s", ErrMalformed, KeyName(key), version, w.where, w.at, w.why)
 	}
-	return Shape{Size: w.at, Elements: w.elements, Memory: w.memory}, nil
+	return Shape{Size: w.at, Elements: w.elements, Tags: w.tagged, Memory: w.memory}, nil
+}
+
+// WithoutTags returns a body that CheckRequest accepted, without its tagged fields. No
+// request that is checked here has one of its own, so what they say is known to nobody; but
+// a decoder keeps each of them in a map, tens of thousands for as many bytes as one topic's
+// name may have.
+func WithoutTags(key, version int16, body []byte) []byte {
+	s := stepsOf(key, version)
+	if s == nil {
+		return body
+	}
+	w := walker{b: body, flexible: s.tags, strip: true, without: make([]byte, 0, len(body))}
+	if !w.structure(s) {
+		return body // it was not accepted
+	}
+	return append(w.without, body[w.kept:w.at]...)
 }
 
 // ShapeVersions returns the versions of an API whose requests CheckRequest knows.
@@ -90,7 +108,13 @@ type walker struct {
 	at       int
 	flexible bool
 	elements int
+	tagged   int
 	memory   int64
+	// without is the body as far as it was walked, without its tagged fields, from kept on
+	// what lies in b; only for WithoutTags.
+	without []byte
+	kept    int
+	strip   bool
 
 	where, why string // of what is wrong
 }
@@ -235,6 +259,7 @@ func (w *walker) count(where string, n int) bool {
 // tags passes over tagged fields. A decoder keeps those it does not know.
 func (w *walker) tags() bool {
 	const where = "tagged_fields"
+	begin := w.at
 	n, ok := w.uvarint(where)
 	if !ok {
 		return false
@@ -247,6 +272,7 @@ func (w *walker) tags() bool {
 	}
 	if n > 0 {
 		w.memory += firstTagBytes + int64(n)*tagBytes
+		w.tagged += int(n)
 	}
 	previous := int64(-1)
 	for ; n > 0; n-- {
@@ -266,6 +292,10 @@ func (w *walker) tags() bool {
 			return w.fail(where, whyShort)
 		}
 		w.at += int(size)
+	}
+	if w.strip {
+		w.without = append(append(w.without, w.b[w.kept:begin]...), 0) // none
+		w.kept = w.at
 	}
 	return true
 }

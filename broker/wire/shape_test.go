@@ -108,6 +108,7 @@ func TestShapeAcceptsWhatClientsSend(t *testing.T) {
 			if s.Size != len(body) {
 				t.Fatalf("size=%d of %d bytes\n%x", s.Size, len(body), body)
 			}
+			withoutTags(t, key, version, body, s)
 			// What follows is not the shape's concern.
 			if again, err := CheckRequest(key, version, append(body, 1, 2, 3)); err != nil || again != s {
 				t.Fatalf("with bytes behind: %+v, before %+v: %v", again, s, err)
@@ -157,6 +158,9 @@ func decodeAccepted(t *testing.T, key, version int16, body []byte) {
 	}
 	if s.Size > len(body) || s.Elements > MaxElements || s.Elements > len(body) {
 		t.Fatalf("impossible shape %+v of %d bytes", s, len(body))
+	}
+	if s.Tags > 0 {
+		withoutTags(t, key, version, body, s)
 	}
 	k := newRequest(key, version)
 	start := time.Now()
@@ -293,5 +297,49 @@ func BenchmarkCheckRequest(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// withoutTags checks that a body without its tagged fields is the same but for them.
+func withoutTags(t *testing.T, key, version int16, body []byte, s Shape) {
+	t.Helper()
+	bare := WithoutTags(key, version, body)
+	shape, err := CheckRequest(key, version, bare)
+	if err != nil || shape.Size != len(bare) || shape.Tags != 0 || shape.Elements != s.Elements-s.Tags {
+		t.Fatalf("without tags: %+v, with them %+v: %v\n%x\n%x", shape, s, err, bare, body)
+	}
+	whole, without := newRequest(key, version), newRequest(key, version)
+	if err := whole.ReadFrom(body[:s.Size]); err != nil {
+		t.Fatal(err)
+	}
+	if err := without.ReadFrom(bare); err != nil {
+		t.Fatal(err)
+	}
+	clearTags(reflect.ValueOf(whole).Elem())
+	if !reflect.DeepEqual(whole, without) {
+		t.Fatalf("without tags it says something else\n%+v\n%+v", whole, without)
+	}
+}
+
+// clearTags forgets the tagged fields of a request.
+func clearTags(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			clearTags(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			clearTags(v.Index(i))
+		}
+	case reflect.Struct:
+		if tags, ok := v.Addr().Interface().(*kmsg.Tags); ok {
+			*tags = kmsg.Tags{}
+			return
+		}
+		for i := range v.NumField() {
+			clearTags(v.Field(i))
+		}
+	default: // has none
 	}
 }

@@ -45,7 +45,7 @@ var floods = []attack{
 	{"counts", "50 requests a second of 1 MiB with false counts", func(f *flooder) { f.every(50, f.falseCount) }},
 	{"tags", "20 requests a second of 100,000 tagged fields", func(f *flooder) { f.every(20, f.tags) }},
 	{"parked", "2,000 connections with a fetch that waits for an hour", (*flooder).parked},
-	{"unread", "200 connections that ask for 1 MiB, again each second, and read nothing", (*flooder).unread},
+	{"unread", "200 connections that ask for 32 MiB, and read nothing", (*flooder).unread},
 	{"bombs", "4 batches a second that inflate to 48 MiB", (*flooder).bombs},
 }
 
@@ -244,8 +244,7 @@ func fetching(topic string, wait, least int32) []byte {
 func (f *flooder) parked() { f.hold(2000, fetching(quietTopic, 3_600_000, 1<<20), nil) }
 
 func (f *flooder) unread() {
-	request := fetching(floodTopic, 0, 1)
-	f.hold(200, request, request)
+	f.hold(200, bytes.Repeat(fetching(floodTopic, 0, 1), 32), nil)
 }
 
 func (f *flooder) bombs() {
