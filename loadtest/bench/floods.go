@@ -207,6 +207,9 @@ func (f *flooder) hold(count int, begin, goOn []byte) {
 				break
 			}
 			held = append(held, c)
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetReadBuffer(64 << 10) // what is not read is kept in another machine, but here it is in this one's budget
+			}
 			if _, err := c.Write(begin); err == nil {
 				f.done.Add(1)
 			}
