@@ -16,6 +16,7 @@
 //	connect_test.go   Kafka Connect from a PostgreSQL to a topic and back, over the death of a worker and a broker
 //	mirror_test.go    MirrorMaker 2 from Apache Kafka and to it: records, settings, offsets of groups
 //	flink_test.go     a job of Apache Flink that counts exactly once, over the death of its process and of a broker
+//	secure_test.go    every mechanism of SASL, TLS, certificates, delegation tokens; under load while certificates and proofs change
 //	queue_test.go     a queue of jobs by a share group of the Java client
 //	quickstart_test.go  what a newcomer does in the first hour, by Apache Kafka's own quick start
 //	compare_tools_*   every subcommand of Apache Kafka's command-line tools on both, and what they print line by line

@@ -25,6 +25,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
 	"github.com/tidelinehq/tideline/internal/pki"
@@ -229,6 +230,39 @@ func TestSecureExchange(t *testing.T) {
 				same(t, way.String(), c.consume(t, o), records)
 			}
 		})
+	}
+}
+
+// TestDelegationTokens has the clients that know of them come in by a delegation token, until it is cancelled.
+func TestDelegationTokens(t *testing.T) {
+	f := build(t, map[string]string{"delegation.token.secret.key": "the secret of the brokers"})
+	config, err := f.proof("SASL_SSL", "").TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := kgo.NewClient(kgo.SeedBrokers(f.addrs["SASL_SSL"]), kgo.DialTLSConfig(config), kgo.SASL(plain.Auth{User: "alice", Pass: "secret"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), workerTimeout)
+	defer cancel()
+	token, err := kadm.NewClient(owner).CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"java", "franz-go"} {
+		c := clientNamed(t, name)
+		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+			proof := f.proof("SASL_SSL", mechanism)
+			proof.User, proof.Password, proof.Delegation = token.TokenID, base64.StdEncoding.EncodeToString(token.HMAC), true
+			o := worker.Options{Brokers: f.addrs["SASL_SSL"], Topic: name + "-" + mechanism, Partitions: 1, Codec: "none", Security: proof}
+			c.create(t, o)
+			records := makeRecords(0, 0, perCodec, name)
+			c.produce(t, o, records)
+			o.From, o.Count = "beginning", len(records)
+			same(t, name+" "+mechanism, c.consume(t, o), records)
+		}
 	}
 }
 

@@ -44,9 +44,9 @@ func client(o worker.Options, more ...kgo.Opt) (*kgo.Client, error) {
 		case "PLAIN":
 			opts = append(opts, kgo.SASL(plain.Auth{User: s.User, Pass: s.Password}.AsMechanism()))
 		case "SCRAM-SHA-256":
-			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha256Mechanism()))
+			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password, IsToken: s.Delegation}.AsSha256Mechanism()))
 		case "SCRAM-SHA-512":
-			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password}.AsSha512Mechanism()))
+			opts = append(opts, kgo.SASL(scram.Auth{User: s.User, Pass: s.Password, IsToken: s.Delegation}.AsSha512Mechanism()))
 		case "OAUTHBEARER":
 			opts = append(opts, kgo.SASL(oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 				token, err := s.Token()

@@ -94,7 +94,8 @@ public final class Worker {
       p.put("sasl.login.callback.handler.class", "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler");
       p.put("sasl.jaas.config", login + " required;");
     } else {
-      p.put("sasl.jaas.config", login + " required username=\"" + s.get("user").asText() + "\" password=\"" + s.get("password").asText() + "\";");
+      p.put("sasl.jaas.config", login + " required username=\"" + s.get("user").asText() + "\" password=\"" + s.get("password").asText() + "\""
+          + (s.path("delegation").asBoolean() ? " tokenauth=\"true\"" : "") + ";");
     }
     return p;
   }

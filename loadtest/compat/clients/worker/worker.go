@@ -35,13 +35,15 @@ type Security struct {
 	Mechanism string `json:"mechanism,omitempty"` // of SASL; empty: none
 	User      string `json:"user,omitempty"`
 	Password  string `json:"password,omitempty"`
-	TokenFile string `json:"token_file,omitempty"` // OAUTHBEARER
-	CA        string `json:"ca,omitempty"`         // empty: no TLS
-	Cert      string `json:"cert,omitempty"`       // empty: no certificate is shown
-	Key       string `json:"key,omitempty"`
-	Trust     string `json:"trust,omitempty"` // PKCS12 with what CA has
-	Store     string `json:"store,omitempty"` // PKCS12 with Cert and Key
-	StorePass string `json:"store_pass,omitempty"`
+	// Delegation: the user is the id of a delegation token, and the password its HMAC; with SCRAM.
+	Delegation bool   `json:"delegation,omitempty"`
+	TokenFile  string `json:"token_file,omitempty"` // OAUTHBEARER
+	CA         string `json:"ca,omitempty"`         // empty: no TLS
+	Cert       string `json:"cert,omitempty"`       // empty: no certificate is shown
+	Key        string `json:"key,omitempty"`
+	Trust      string `json:"trust,omitempty"` // PKCS12 with what CA has
+	Store      string `json:"store,omitempty"` // PKCS12 with Cert and Key
+	StorePass  string `json:"store_pass,omitempty"`
 }
 
 // TLS is what a Go client is to speak TLS with; nil: none.
