@@ -26,6 +26,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -382,5 +383,54 @@ func TestDoorsChange(t *testing.T) {
 		if strings.Contains(n.log.b.String(), secret) {
 			t.Errorf("the log has a secret: %s", secret)
 		}
+	}
+}
+
+// In a cluster every listener leads to the same listener of the other brokers, and users are known to all.
+func TestClusterBehindDoors(t *testing.T) {
+	id := newIdentity(t)
+	c := newCluster(t, 3, id.settings())
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, m := range []uint8{command.ScramSHA256, command.ScramSHA512} {
+		if err := c.nodes[0].b.Propose(ctx, &command.ChangeScram{Set: []command.Scram{scramOf(t, "alice", "secret", m)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	operator, err := kgo.NewClient(kgo.SeedBrokers(c.nodes[0].b.Address(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	for listener, options := range [][]kgo.Opt{
+		nil,
+		{kgo.DialTLSConfig(id.tls(t, "")), kgo.SASL(scram.Auth{User: "alice", Pass: "secret"}.AsSha512Mechanism())},
+		{kgo.DialTLSConfig(id.tls(t, "alice"))},
+	} {
+		for first := range c.nodes {
+			topic := fmt.Sprintf("t-%d-%d", listener, first)
+			if _, err := kadm.NewClient(operator).CreateTopic(ctx, 1, 3, nil, topic); err != nil {
+				t.Fatal(err)
+			}
+			if err := through(ctx, c.nodes[first].b.Address(listener), topic, options...); err != nil {
+				t.Errorf("listener %d by way of broker %d: %v", listener, first+1, err)
+			}
+		}
+	}
+	// An unknown user is answered alike by all brokers.
+	salts := map[string]bool{}
+	for _, x := range c.nodes {
+		secure, err := tls.Dial("tcp", x.b.Address(1), id.tls(t, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer secure.Close()
+		raw := &conn{tb: t, net: secure, f: kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))}
+		do[*kmsg.SASLHandshakeResponse](raw, handshake("SCRAM-SHA-256"))
+		out := do[*kmsg.SASLAuthenticateResponse](raw, authenticate("n,,n=mallory,r=nonce"))
+		salts[strings.Split(string(out.SASLAuthBytes), ",")[1]] = true
+	}
+	if len(salts) != 1 {
+		t.Errorf("%d salts for one unknown user", len(salts))
 	}
 }
