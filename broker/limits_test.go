@@ -68,7 +68,7 @@ func TestConnectionLimitsChange(t *testing.T) {
 // TestObjectStoreOverTLS tiers into a store that speaks TLS only, whose authority is one of its own.
 func TestObjectStoreOverTLS(t *testing.T) {
 	m := objstoretest.StartMinIOTLS(t)
-	n := newNode(t, map[string]string{"object.store": m.URL("minio", "p"), "object.store.ca.file": m.CAFile, "object.store.tls.min.version": "TLSv1.3"})
+	n := newNode(t, map[string]string{"object.store": m.URL("minio", "p"), "object.store.ca.file": m.CAFile, "object.store.tls.min.version": "TLSv1.3", "log.retention.ms": "-1"})
 	c := n.dial()
 	c.create("a", 1, nil)
 	c.mustProduce("a", 0, build(record.Options{}, record.Record{Value: make([]byte, 100_000), Timestamp: 1000}))
