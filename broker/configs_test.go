@@ -134,8 +134,9 @@ func TestAlterConfigsReplaces(t *testing.T) {
 	want(t, "all go", c.replace(topicKind, "a", false), "NONE")
 	c.wantSays(topicKind, "a", "retention.ms", "604800000 from 5 log.retention.ms=604800000@5")
 
-	want(t, "broker", c.replace(brokerKind, "", false, "log.retention.ms=9000", "num.partitions=3"), "NONE")
-	want(t, "broker, less", c.replace(brokerKind, "", false, "log.retention.ms=8000"), "NONE")
+	want(t, "broker", c.replace(brokerKind, "", false, "log.retention.ms=9000", "num.partitions=3", "min.insync.replicas=1"), "NONE")
+	want(t, "broker, less", c.replace(brokerKind, "", false, "log.retention.ms=8000", "min.insync.replicas=1"), "NONE")
+	want(t, "broker, too little", c.replace(brokerKind, "", false, "log.retention.ms=8000"), "INVALID_CONFIG")
 	c.wantSays(brokerKind, "1", "num.partitions", "1 from 5 num.partitions=1@5")
 	want(t, "group", c.replace(groupKind, "g", false, "consumer.session.timeout.ms=50000"), "NONE")
 	want(t, "group, others", c.replace(groupKind, "g", false, "consumer.heartbeat.interval.ms=6000"), "NONE")
@@ -176,7 +177,9 @@ func TestDynamicDefaultsReachTopics(t *testing.T) {
 
 	want(t, "read only", c.incremental(brokerKind, "1", false, "node.id=7"), "INVALID_REQUEST")
 	want(t, "unknown", c.incremental(brokerKind, "1", false, "nix=7"), "INVALID_REQUEST")
-	want(t, "all brokers only", c.incremental(brokerKind, "1", false, "min.insync.replicas=2"), "INVALID_REQUEST")
+	want(t, "all brokers only", c.incremental(brokerKind, "1", false, "unclean.leader.election.enable=true"), "INVALID_REQUEST")
+	want(t, "of one broker", c.incremental(brokerKind, "1", false, "min.insync.replicas=2"), "INVALID_CONFIG")
+	want(t, "unset", c.incremental(brokerKind, "", false, "-min.insync.replicas"), "INVALID_CONFIG")
 	want(t, "another broker", c.incremental(brokerKind, "7", false, "log.retention.ms=1"), "INVALID_REQUEST")
 	want(t, "not together", c.incremental(brokerKind, "", false, "message.max.bytes=2147483647"), "INVALID_REQUEST")
 	want(t, "look only", c.incremental(brokerKind, "", true, "log.retention.ms=1"), "NONE")

@@ -218,6 +218,10 @@ func (a *API) brokerOf(name string) (int32, error) {
 	return int32(id), nil
 }
 
+// minInsyncReplicas rules which replicas may lead (KIP-966), so every broker must have the same, whatever
+// was said at its start.
+const minInsyncReplicas = "min.insync.replicas"
+
 func (a *API) alterBroker(ctx context.Context, ch *configChange) error {
 	id, err := a.brokerOf(ch.name)
 	if err != nil {
@@ -233,6 +237,9 @@ func (a *API) alterBroker(ctx context.Context, ch *configChange) error {
 		return err
 	}
 	for _, c := range cmd.Changes {
+		if c.Key == minInsyncReplicas && (c.Delete || id != command.DefaultBroker) {
+			return fmt.Errorf("%w: %s is set for all brokers together, and never unset", kerr.InvalidConfig, c.Key)
+		}
 		if c.Delete {
 			continue
 		}

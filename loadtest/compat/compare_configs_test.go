@@ -32,6 +32,7 @@ var configsAllowed = []allowance{
 	allow(`^broker v\d: 4 1 (sasl|ssl|principal)\.`, "mechanisms and stores that are Java's; what can be changed at listeners alone"),
 	allow(`^root logger v\d: `, "the levels of the tests"),
 	allow(` by \?retention\.ms=1 .*kafka=UNKNOWN_SERVER_ERROR tideline=INVALID_REQUEST`, "an operation that there is not"),
+	allow(`alter 4 1 by !unclean\.leader\.election\.enable=false `, "it is for all brokers together"),
 	mayDiffer(`^(broker|all brokers) .*background\.threads: `, "Kafka shows what its pool of threads has, not what is set"),
 }
 
@@ -228,6 +229,8 @@ func compareReplaced(s *side, v int16) {
 	replace(brokerKind, "x", false, "background.threads=11")
 	replace(brokerKind, "1", false, "node.id=2")
 	replace(brokerKind, "1", false, "background.threads=x")
+	replace(brokerKind, "", false, "log.retention.ms=9000000")
+	replace(brokerKind, "", false, "min.insync.replicas=1")
 	replace(loggerKind, "1", false, "root=INFO")
 	replace(groupKind, "replaced", false, "consumer.session.timeout.ms=50000")
 	s.told("group after a replacement", groupKind, "replaced", 1, "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms")
@@ -335,6 +338,12 @@ func compareIncremental(s *side, v int16) {
 	alter(brokerKind, "1", false, "!leader.replication.throttled.rate=1000000", "!follower.replication.throttled.rate=1000000")
 	alter(brokerKind, "1", false, "-leader.replication.throttled.rate", "-follower.replication.throttled.rate")
 	alter(brokerKind, "", false, "!leader.replication.throttled.rate=x")
+	alter(brokerKind, "1", false, "!min.insync.replicas=2")
+	alter(brokerKind, "1", false, "-min.insync.replicas")
+	alter(brokerKind, "", false, "-min.insync.replicas")
+	alter(brokerKind, "", false, "!min.insync.replicas=1")
+	alter(brokerKind, "1", false, "!unclean.leader.election.enable=false")
+	alter(brokerKind, "1", false, "-unclean.leader.election.enable")
 
 	alter(loggerKind, "1", true, "!root=WARN")
 	alter(loggerKind, "1", false, "!root=LOUD")
