@@ -20,6 +20,10 @@ func pushTelemetry(c *Call) kmsg.Response {
 		Codec: req.CompressionType, Metrics: req.Metrics,
 	}, c.API.now())
 	c.watch()
+	if err != nil {
+		// Some clients push no more after the first refusal, and do not say why.
+		c.API.logger.Debug("metrics of a client were refused", "client", c.Host, "client_id", c.ClientID, "error", err)
+	}
 	resp.ErrorCode = errorCode(err)
 	return resp
 }
