@@ -15,7 +15,6 @@ var departures = map[int16][]string{
 	keyListOffsets:    {"control records are not found by time"},
 	keyOffsetCommit:   {"bounds on groups and the length of ids"},
 	keyJoinGroup:      {"bounds on groups, their members and the length of ids"},
-	keySASLHandshake:  {"version 0, whose exchange goes on outside of requests, is not served"},
 	keyInitProducerID: {"version 6 is not stable in Kafka and not served", "an instance with an epoch that is not the current one is fenced while a transaction is open"},
 	keyAddPartitionsToTxn: {
 		"a partition that is not there is taken from brokers, which have looked", "50,000 partitions in a transaction at most",
@@ -32,6 +31,8 @@ var departures = map[int16][]string{
 	keyDescribeQuorum:              {"voters are brokers, and positions are those of their images"},
 	keyUnregisterBroker:            {"only a broker that is fenced and has no replica"},
 	keyConsumerGroupHeartbeat:      {"targets are computed when an epoch begins", "bounds on members and subscriptions", "expressions are those of RE2"},
+	keyGetTelemetrySubscriptions:   {"advertised, as in Kafka, when somebody takes metrics: here a collector of OpenTelemetry"},
+	keyPushTelemetry:               {"advertised likewise", "what is too large when it is decompressed is TELEMETRY_TOO_LARGE"},
 	keyShareGroupHeartbeat:         {"targets are computed when an epoch begins"},
 	keyShareFetch:                  {"a session that is opened anew gives its records back", "ranges are as long as they can be"},
 	keyShareAcknowledge:            {"a share coordinator that is not there is asked for 10 s"},
