@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -147,11 +148,21 @@ func errorCode(err error) int16 {
 	return kerr.KafkaStorageError.Code
 }
 
-// message returns the text that goes to the client with an error, or nil.
+// message returns the text that goes to the client with an error, or nil. A client
+// names the code by itself, so of a code with details the details are told, and with
+// them what the code means when they are values only.
 func message(err error) *string {
 	if err == nil {
 		return nil
 	}
-	s := wire.ErrorText(err.Error())
+	text := err.Error()
+	if k := (*kerr.Error)(nil); errors.As(err, &k) {
+		if details, ok := strings.CutPrefix(text, k.Error()+": "); ok {
+			if text = details; !strings.Contains(details, " ") {
+				text = strings.TrimSuffix(k.Description, ".") + ": " + details
+			}
+		}
+	}
+	s := wire.ErrorText(text)
 	return &s
 }
