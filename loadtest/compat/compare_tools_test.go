@@ -123,6 +123,7 @@ func toolsTopics(s *toolSide) {
 }
 
 var toolsConfigsAllowed = []allowance{
+	allow(`: kafka=remote\.storage\.enable=false .* tideline=remote\.storage\.enable=true `, "all topics are tiered"),
 	allow(`^configs --describe --(entity-type topics --entity-name|topic) set.*: kafka=.*synonyms={(DYNAMIC_TOPIC_CONFIG:[^,]*)?} tideline=.*DEFAULT_CONFIG:`,
 		"every setting of a topic has its default among its synonyms, also where Apache Kafka's has another unit or no name of its own"),
 	allow(`^configs --describe --broker 1.*: kafka=.*DEFAULT_CONFIG:log\.retention\.hours=168} tideline=.*DEFAULT_CONFIG:log\.retention\.ms=604800000}$`, "the default of the retention is told in one unit"),
