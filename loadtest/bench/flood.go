@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -30,12 +31,15 @@ const (
 
 // flood looks at what each flood does to the latency of a producer that sends single records at a fixed rate. A turn without the flood
 // comes right before each turn with it; a figure is the ratio of the two.
-func (b *bench) flood(ctx context.Context) error {
+func (b *bench) flood(ctx context.Context) (err error) {
 	of, _, err := b.startTideline(ctx, floodName, nil, nil)
 	if err != nil {
 		return err
 	}
 	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n--- log of %s\n%s", err, floodName, of.proc.tail())
+		}
 		of.proc.kill()
 		_ = os.RemoveAll(filepath.Join(b.dir, floodName)) // the whole directory goes at the end in any case
 	}()
@@ -50,6 +54,9 @@ func (b *bench) flood(ctx context.Context) error {
 	}
 	for round := 1; round <= b.options.rounds; round++ {
 		for _, f := range floods {
+			if len(b.options.floods) > 0 && !slices.Contains(b.options.floods, f.name) {
+				continue
+			}
 			load := loadAverage()
 			calm, err := b.floodTurn(ctx, of, round)
 			if err != nil {

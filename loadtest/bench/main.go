@@ -21,7 +21,7 @@ import (
 // options are what the command line says.
 type options struct {
 	root, binary, results, profiles string
-	only, systems, set              []string
+	only, systems, set, floods      []string
 	rounds, kills, partitions       int
 	bytes                           int64
 	keys                            int
@@ -104,6 +104,10 @@ func main() {
 	flag.Func("bytes", "of join: the history, a number with KiB, MiB or GiB (default 1GiB, 20GiB with -long)", func(text string) (err error) {
 		o.bytes, err = config.ParseSize(text)
 		return err
+	})
+	flag.Func("floods", "of flood: names of floods, separated by commas (default all)", func(text string) error {
+		o.floods = strings.Split(text, ",")
+		return nil
 	})
 	flag.IntVar(&o.keys, "keys", 10_000_000, "of compact: how many keys the topic has")
 	flag.Uint64Var(&o.seed, "seed", 1, "of schedules and payloads")
@@ -236,6 +240,9 @@ func (b *bench) command() string {
 	}
 	if systems := strings.Join(b.options.systems, ","); systems != defaultSystems {
 		words = append(words, "-systems="+systems)
+	}
+	if len(b.options.floods) > 0 {
+		words = append(words, "-floods="+strings.Join(b.options.floods, ","))
 	}
 	for _, setting := range b.options.set {
 		words = append(words, "-set="+setting)
