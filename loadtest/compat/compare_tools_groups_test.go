@@ -152,7 +152,8 @@ func toolsStreamsGroups(s *toolSide) {
 	})
 	s.run("console-producer --topic words --reader-property parse.key=true --reader-property key.separator=:", input("a:alpha\na:beta\nb:gamma\nd:delta\n"))
 	s.run("streams-groups --describe --group counting", again(`\A[^\n]*\n([^\n]*\s0\s*\n?){4}\z`), inAnyOrder)
-	s.run("streams-groups --describe --group counting --offsets --verbose", inAnyOrder)
+	// Each transaction has a marker, and how many there are depends on when records come.
+	s.run("streams-groups --describe --group counting --offsets --verbose", hide(`repartition \d \d+ 0 \d+`), inAnyOrder)
 	s.run("streams-groups --list --state", only("counting"))
 	s.run("streams-groups --list --state Stable", only("counting"))
 	s.run("groups --list --streams", only("counting"))
