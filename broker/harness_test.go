@@ -58,7 +58,8 @@ func newNodeWith(tb testing.TB, settings map[string]string, deps broker.Deps) *n
 	tb.Helper()
 	n := &node{tb: tb, deps: deps, settings: map[string]string{
 		"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0", "data.dir": tb.TempDir(),
-		"tier.roll.bytes": "65536", "tier.roll.ms": "100", "wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
+		"tier.roll.bytes": "65536", "tier.roll.ms": "100", "log.retention.ms": "-1", // records of tests are from 1970
+		"wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
 	}}
 	for k, v := range settings {
 		n.settings[k] = v

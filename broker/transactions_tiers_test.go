@@ -246,7 +246,7 @@ func TestCommittedReadersWait(t *testing.T) {
 	}
 	p := parts(resp.(*kmsg.FetchResponse))[0]
 	if p.LastStableOffset != 3 || p.HighWatermark != 3 || len(p.RecordBatches) == 0 || p.AbortedTransactions == nil || len(p.AbortedTransactions) != 0 {
-		t.Errorf("stable=%d high=%d bytes=%d aborted=%v", p.LastStableOffset, p.HighWatermark, len(p.RecordBatches), p.AbortedTransactions)
+		t.Errorf("code=%d stable=%d high=%d bytes=%d aborted=%v", p.ErrorCode, p.LastStableOffset, p.HighWatermark, len(p.RecordBatches), p.AbortedTransactions)
 	}
 }
 
