@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -171,8 +173,15 @@ func (p *program) aclListCommand() *cobra.Command {
 				return err
 			}
 			list := shownACLs{}
+			// Brokers may tell in any order; people look for a resource.
+			slices.SortStableFunc(resp.Resources, func(a, b kmsg.DescribeACLsResponseResource) int {
+				return cmp.Or(cmp.Compare(a.ResourceType, b.ResourceType), cmp.Compare(a.ResourceName, b.ResourceName), cmp.Compare(a.ResourcePatternType, b.ResourcePatternType))
+			})
 			for i := range resp.Resources {
 				r := &resp.Resources[i]
+				slices.SortStableFunc(r.ACLs, func(a, b kmsg.DescribeACLsResponseResourceACL) int {
+					return cmp.Or(cmp.Compare(a.PermissionType, b.PermissionType), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Operation, b.Operation))
+				})
 				for _, x := range r.ACLs {
 					list = append(list, shownACL{
 						permissionText(int(x.PermissionType)), x.Principal, x.Host, acl.Operation(x.Operation).String(),
