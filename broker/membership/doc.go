@@ -19,7 +19,8 @@
 //
 // # What ends a session
 //
-// No heartbeat for the session timeout; or the end of the broker's process, which the
+// No heartbeat for the session timeout, which counts on, once, when the controller itself slept
+// through its end; or the end of the broker's process, which the
 // steward sees by its connection (peer.Watch) within milliseconds.
 //
 // # Concurrency

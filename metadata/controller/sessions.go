@@ -35,6 +35,7 @@ type session struct {
 	need     uint64 // index that it must have reached to come into service
 	reached  uint64
 	gone     bool   // refuses connections: its process is dead
+	looked   bool   // somebody has seen that its time is over
 	fence    bool   // wants to be fenced
 	shutdown bool   // wants to shut down
 	handed   uint64 // index at which it had nothing left to hand over, 0: not yet
@@ -133,7 +134,7 @@ func (s *Sessions) Heartbeat(m *metadata.Image, h Heartbeat, now time.Time) Hear
 	x.shutdown = x.shutdown || h.WantShutdown
 	// A shutdown in order is better than the fence.
 	x.fence = h.WantFence && !x.shutdown
-	x.ends = now.Add(s.timeout)
+	x.ends, x.looked = now.Add(s.timeout), false
 	r.CaughtUp = x.reached >= x.need
 	x.stops = x.stops || s.mayStop(m, b, x)
 	r.MayStop = x.stops
@@ -186,6 +187,7 @@ func (s *Sessions) Tick(m *metadata.Image, now time.Time) Verdicts {
 	s.follow(m, now)
 	for b := range m.Brokers() {
 		x := s.brokers[b.ID]
+		s.excuse(x, now)
 		dead := x.gone || !now.Before(x.ends)
 		name := BrokerEpoch{b.ID, b.Epoch}
 		switch {
@@ -198,6 +200,19 @@ func (s *Sessions) Tick(m *metadata.Image, now time.Time) Verdicts {
 		}
 	}
 	return v
+}
+
+// excuse gives a session more time, once, when its end is first looked at late: this process
+// slept or starved meanwhile, and signs of life may wait to be read, those of its own
+// broker among them.
+func (s *Sessions) excuse(x *session, now time.Time) {
+	late := now.Sub(x.ends)
+	if x.looked || late < 0 {
+		return
+	}
+	if x.looked = true; late >= s.timeout/4 {
+		x.ends = now.Add(min(late, s.timeout))
+	}
 }
 
 // Next returns when the next session ends, the zero time when there is none.
