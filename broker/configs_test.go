@@ -115,7 +115,7 @@ func want(t *testing.T, what, got, want string) {
 }
 
 func TestAlterConfigsReplaces(t *testing.T) {
-	n := newNode(t, nil)
+	n := newNode(t, map[string]string{"log.retention.ms": ""})
 	c := n.dial()
 	c.create("a", 1, map[string]string{"retention.ms": "5000", "cleanup.policy": "compact"})
 	want(t, "look only", c.replace(topicKind, "a", true, "retention.ms=7000"), "NONE")
@@ -147,7 +147,7 @@ func TestAlterConfigsReplaces(t *testing.T) {
 // TestDynamicDefaultsReachTopics: what is set for all brokers is the default of topics, in what is told of them, in
 // what new ones are checked against, and in what they do.
 func TestDynamicDefaultsReachTopics(t *testing.T) {
-	n := newNode(t, nil)
+	n := newNode(t, map[string]string{"log.retention.ms": ""})
 	c := n.dial()
 	c.create("a", 1, nil)
 	want(t, "defaults", c.incremental(brokerKind, "", false, "log.retention.ms=60000", "message.max.bytes=2000", "num.partitions=3"), "NONE")

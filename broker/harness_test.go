@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -64,6 +65,7 @@ func newNodeWith(tb testing.TB, settings map[string]string, deps broker.Deps) *n
 	for k, v := range settings {
 		n.settings[k] = v
 	}
+	maps.DeleteFunc(n.settings, func(_, v string) bool { return v == "" })
 	n.start()
 	tb.Cleanup(func() {
 		if n.b != nil {

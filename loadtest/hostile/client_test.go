@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for a reply, or for a connection to be closed,
 // before it calls the broker stuck.
-const patience = 15 * time.Second
+const patience = 2 * time.Minute
 
 // conn is a client that sends what it likes.
 type conn struct {
