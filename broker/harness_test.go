@@ -137,7 +137,7 @@ func (n *node) gauge(name string) float64 {
 // await waits until cond holds; it asks again whenever the broker could have moved.
 func (n *node) await(what string, cond func() bool) {
 	n.tb.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
