@@ -129,7 +129,7 @@ func (c *Config) brokerChain(s *Setting) (chain []Synonym, text string) {
 	if text = v.text; !ok && len(chain) > 0 {
 		text = chain[0].Value // a coarse spelling, asked for by its own name
 	}
-	if s.Default != "" {
+	if s.Default != "" || s.Blank {
 		chain = append(chain, Synonym{Name: s.Key, Value: s.Default, Source: SourceDefault})
 	}
 	return chain, text
