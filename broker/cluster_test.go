@@ -61,6 +61,9 @@ func newCluster(tb testing.TB, n int, settings map[string]string) *cluster {
 			}
 		}
 	})
+	if tb.Failed() {
+		tb.FailNow() // a broker did not start, and has said why
+	}
 	return c
 }
 

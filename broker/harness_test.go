@@ -94,7 +94,7 @@ func (n *node) start() {
 	if n.b, err = broker.NewWith(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry, n.deps); err != nil {
 		n.tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if err := n.b.Start(ctx); err != nil {
 		n.b = nil
