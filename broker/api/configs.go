@@ -119,7 +119,7 @@ func (a *API) alterConfigs(ctx context.Context, ch *configChange, twice bool) er
 	return kind.alter(a, ctx, ch)
 }
 
-// propose changes the metadata, unless the change was only to be looked at.
+// proposeConfig changes the metadata, unless the change was only to be looked at.
 func (a *API) proposeConfig(ctx context.Context, ch *configChange, cmd command.Command) error {
 	if ch.validateOnly {
 		return nil

@@ -24,24 +24,6 @@ func TopicConfig(m *metadata.Image, topic metadata.ID, ops []ConfigOp, fallback 
 	return &record.SetTopicConfig{Topic: topic, Changes: changes}, nil
 }
 
-// ReplaceTopicConfig makes a topic have exactly the given settings.
-func ReplaceTopicConfig(m *metadata.Image, topic metadata.ID, want map[string]string) (*record.SetTopicConfig, error) {
-	t, ok := m.TopicByID(topic)
-	if !ok {
-		return nil, fmt.Errorf("%w: id=%x", ErrUnknownTopic, topic)
-	}
-	var changes []record.ConfigChange
-	for _, c := range t.Configs {
-		if _, keep := want[c.Key]; !keep {
-			changes = append(changes, record.ConfigChange{Key: c.Key, Delete: true})
-		}
-	}
-	for _, c := range record.ConfigsOf(want) {
-		changes = append(changes, record.ConfigChange{Key: c.Key, Value: c.Value})
-	}
-	return &record.SetTopicConfig{Topic: topic, Changes: changes}, checkResult(t.Configs, changes)
-}
-
 // BrokerConfig resolves incremental operations on the dynamic settings of a
 // broker, or of all for record.DefaultBroker.
 func BrokerConfig(m *metadata.Image, broker int32, ops []ConfigOp, fallback func(key string) string) (*record.SetBrokerConfig, error) {

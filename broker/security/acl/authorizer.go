@@ -137,9 +137,6 @@ func plainHost(host string) string {
 	return addr.Unmap().WithZone("").String()
 }
 
-// Super reports whether the client may do everything.
-func (c *Client) Super() bool { return c.super }
-
 // Allowed reports whether p, from host, may do op on a resource.
 func (a *Authorizer) Allowed(p *security.Principal, host string, op Operation, kind ResourceType, name string) bool {
 	return a.Client(p, host).Allowed(op, kind, name)
