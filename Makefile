@@ -44,7 +44,12 @@ cluster: build ## three brokers and a MinIO in one terminal, data in .data/clust
 test: ## all tests with the race detector; what a clean machine must pass
 	CGO_ENABLED=1 $(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 	$(GO) test -timeout $(TEST_TIMEOUT) ./loadtest/sim
+	@$(MAKE) --no-print-directory deploy-check
 	@$(MAKE) --no-print-directory compat
+
+.PHONY: deploy-check
+deploy-check: ## what lies in deploy/ and terraform/, held against what will read it
+	cd deploy/check && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: compat
 compat: ## foreign clients and frameworks against the broker, and its answers beside Apache Kafka's
@@ -61,6 +66,7 @@ lint: $(LINT) ## gofmt, go vet, golangci-lint, generated pages, go.mod
 	$(GO) mod verify
 	$(LINT) run ./...
 	cd loadtest/compat && ../../$(LINT) run ./...
+	cd deploy/check && ../../$(LINT) run ./...
 	@$(MAKE) --no-print-directory gen-check
 
 # Outside the module, so that its go.mod has no say in the tool's dependencies.
