@@ -51,6 +51,7 @@ type Conn struct {
 	mu         sync.Mutex
 	head, tail *Request // the line: requests without a written reply, in order
 	inFlight   int      // length of the line, and what the writer popped but has not written
+	unsent     int      // bytes of the replies that are ready among them
 	handling   bool     // the reader will write when it is done handling
 	writing    bool     // someone is writing; only one at a time
 	drained    bool     // the reader has left because of a shutdown
@@ -206,6 +207,7 @@ func (c *Conn) respond(r *Request, resp Response) {
 		c.finish(r)
 		return
 	}
+	c.unsent += resp.size()
 	start := c.head == r && !c.writing && !c.handling
 	if start {
 		c.writing = true

@@ -27,7 +27,8 @@
 //   - Frames that do not arrive give way: where they hold more than half of a lane
 //     while others wait, the connections whose frames take longest are closed.
 //   - A connection has at most Options.MaxInFlight requests without a written
-//     reply; then it is not read.
+//     reply, and goes on only while its peer has taken all but
+//     Options.MaxUnsentBytes of the replies: what nobody reads is not made.
 //
 // # What it refuses
 //

@@ -27,6 +27,7 @@ type Options struct {
 	MaxRequestBytes     int32 // (100 MiB) socket.request.max.bytes
 	QueuedBytes         int64 // (256 MiB) of request frames in memory, all connections together
 	MaxInFlight         int   // (64) requests of one connection without a written reply
+	MaxUnsentBytes      int   // (1 MiB) of replies that a connection's peer has not taken; beyond it is not read
 
 	// Limits replace MaxConnections and MaxConnectionsPerIP, where given; see SetLimits.
 	Limits *Limits
@@ -63,6 +64,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.MaxRequestBytes, 100<<20)
 	setDefault(&o.QueuedBytes, 256<<20)
 	setDefault(&o.MaxInFlight, 64)
+	setDefault(&o.MaxUnsentBytes, 1<<20)
 	if o.Limits == nil {
 		o.Limits = &Limits{Connections: o.MaxConnections, PerIP: o.MaxConnectionsPerIP, Unauthenticated: defaultUnauthenticated}
 	}

@@ -145,7 +145,8 @@ func (c *Conn) frame(size int, begun []byte, now time.Time) error {
 	return c.handle(f, now)
 }
 
-// admit waits until the frame's bytes and one more request are within bounds.
+// admit waits until the frame's bytes and one more request are within bounds, and the
+// peer has taken most of what it asked for before.
 func (c *Conn) admit(lane *lane, size int) error {
 	bytes := cost(size)
 	if !lane.try(bytes) {
@@ -180,7 +181,7 @@ func (c *Conn) waits() {
 func (c *Conn) full() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.inFlight >= c.server.options.MaxInFlight && !c.closed
+	return (c.inFlight >= c.server.options.MaxInFlight || c.unsent >= c.server.options.MaxUnsentBytes) && !c.closed
 }
 
 // readRest reads into f until it has size bytes. Each byte extends the deadline

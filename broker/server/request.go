@@ -47,6 +47,14 @@ type Response struct {
 	None    bool        // no reply at all (acks=0); Close and Done still hold
 }
 
+// size is the length of the body.
+func (r *Response) size() (n int) {
+	for _, b := range r.Buffers {
+		n += len(b)
+	}
+	return n
+}
+
 var requestPool = sync.Pool{New: func() any { return new(Request) }}
 
 func newRequest(c *Conn, f *frame) *Request {

@@ -147,6 +147,32 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// TestUnread has a peer that asks again and again, and takes nothing: what would
+// only wait for it is not made. When it reads, it gets all that it asked for.
+func TestUnread(t *testing.T) {
+	const replies, bytes = 40, 100_000
+	var handled atomic.Int32
+	h := handlerFunc(func(r *Request) {
+		handled.Add(1)
+		r.Respond(Response{Buffers: net.Buffers{make([]byte, bytes)}})
+	})
+	bubble(t, Options{Handler: h, MaxUnsentBytes: 5 * bytes}, func(t *testing.T, _ *Server, l *pipeListener) {
+		c := l.dial(t)
+		var all []byte
+		for i := range int32(replies) {
+			all = append(all, request(0, 8, i, nil)...)
+		}
+		c.send(all)
+		synctest.Wait()
+		if n := handled.Load(); n > 5 {
+			t.Errorf("%d requests handled, whose replies of %d bytes nobody takes", n, bytes)
+		}
+		for i := range int32(replies) {
+			c.expect(i, make([]byte, bytes))
+		}
+	})
+}
+
 func TestMute(t *testing.T) {
 	bubble(t, Options{Handler: handlerFunc(func(r *Request) {
 		r.Conn.Mute(3 * time.Second)

@@ -67,8 +67,9 @@ func (c *Conn) write() {
 func (c *Conn) sent(w *round, last bool, err error) {
 	c.writeDeadline.Store(0)
 	c.lastWrite.Store(c.server.clock.Load())
-	n := len(w.replies)
+	n, bytes := len(w.replies), 0
 	for i, r := range w.replies {
+		bytes += r.resp.size()
 		c.finish(r)
 		w.replies[i] = nil
 	}
@@ -79,7 +80,7 @@ func (c *Conn) sent(w *round, last bool, err error) {
 	} else if last {
 		c.close(closedByHandler)
 	}
-	c.written(n)
+	c.written(n, bytes)
 }
 
 // writeNow writes what is ready at the head of the line on the goroutine that made
@@ -147,9 +148,7 @@ func (c *Conn) take(w *round) bool {
 		}
 		r.next = nil
 		w.replies = append(w.replies, r)
-		for _, b := range r.resp.Buffers {
-			bytes += len(b)
-		}
+		bytes += r.resp.size()
 	}
 	more := len(w.replies) > 0
 	if !more {
@@ -164,9 +163,10 @@ func (c *Conn) take(w *round) bool {
 }
 
 // written counts replies that left, and wakes the reader if it waits for room.
-func (c *Conn) written(n int) {
+func (c *Conn) written(n, bytes int) {
 	c.mu.Lock()
 	c.inFlight -= n
+	c.unsent -= bytes
 	c.mu.Unlock()
 	select {
 	case c.room <- struct{}{}:
@@ -179,10 +179,7 @@ func (c *Conn) written(n int) {
 func (w *round) encode() (last bool, err error) {
 	for _, r := range w.replies {
 		if !r.resp.None {
-			size := 0
-			for _, b := range r.resp.Buffers {
-				size += len(b)
-			}
+			size := r.resp.size()
 			if size > math.MaxInt32-wire.MaxResponseHeader {
 				return false, errReplyTooLarge
 			}
