@@ -19,6 +19,7 @@ type metrics struct {
 	carried       prometheus.Counter
 	freeable      prometheus.Gauge
 	tailBytes     prometheus.Gauge
+	tailPinned    prometheus.GaugeFunc
 	tailHits      prometheus.Counter
 	tailMisses    prometheus.Counter
 	readBytes     prometheus.Counter
@@ -69,6 +70,7 @@ func newMetrics(l *Log) *metrics {
 	m.carried = counter("carried_states_total", "State frames copied forward because their file was freed.")
 	m.freeable = gauge("freeable_bytes", "Bytes of the oldest file, when it is dead and waits to be freed.")
 	m.tailBytes = gauge("tail_bytes", "Memory of the tail cache.")
+	m.tailPinned = gaugeFunc("tail_pinned_bytes", "Memory that has left the tail cache and is held by readers.", func() float64 { return float64(l.tail.pinned.Load()) })
 	m.tailHits = counter("tail_hits_total", "Frames read from the tail cache.")
 	m.tailMisses = counter("tail_misses_total", "Frames read from disk.")
 	m.readBytes = counter("read_bytes_total", "Bytes read from log files for readers.")

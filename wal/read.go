@@ -25,6 +25,14 @@ type Chunk struct {
 	bufs  []*readBuffer
 }
 
+// Held is how much memory is the chunk's alone. What it shares with the tail is none of it.
+func (c *Chunk) Held() (n int) {
+	for _, b := range c.bufs {
+		n += cap(b.b)
+	}
+	return n
+}
+
 var chunks = sync.Pool{New: func() any { return new(Chunk) }}
 
 // Release gives the memory back. The chunk and its buffers must not be used any more.
@@ -55,8 +63,11 @@ const (
 
 var readBuffers = func() (pools [maxReadBits - minReadBits + 1]sync.Pool) { return }()
 
+// readClass is that of the buffers which n bytes need.
+func readClass(n int) int { return max(bits.Len(uint(n-1)), minReadBits) - minReadBits }
+
 func getReadBuffer(n int) *readBuffer {
-	class := max(bits.Len(uint(n-1)), minReadBits) - minReadBits
+	class := readClass(n)
 	if class >= len(readBuffers) {
 		return &readBuffer{b: make([]byte, n)}
 	}
@@ -143,6 +154,10 @@ func (p *Partition) ReadAhead(offset int64, maxBytes int) *Chunk {
 		if s == nil {
 			break
 		}
+		if s.tail.crowded() {
+			s.release()
+			break // durable in a moment, and read as a copy
+		}
 		c.keep(s)
 		c.Buffers = append(c.Buffers, b)
 		c.Bytes += len(b)
@@ -206,8 +221,7 @@ func (r *reading) run() error {
 				return err
 			}
 			r.p.log.m.tailHits.Inc()
-			r.c.keep(s)
-			r.add(e, b)
+			r.add(e, r.c.keepOrCopy(s, b))
 		} else {
 			r.file = f
 			r.want = append(r.want, e)
@@ -229,6 +243,19 @@ func (r *reading) flushOr(err error) error {
 	return err
 }
 
+// keepOrCopy holds the slab of b, or copies b when readers hold too much of what has left the tail already.
+func (c *Chunk) keepOrCopy(s *slab, b []byte) []byte {
+	if !s.tail.crowded() {
+		c.keep(s)
+		return b
+	}
+	buf := getReadBuffer(len(b))
+	copy(buf.b, b)
+	s.release()
+	c.bufs = append(c.bufs, buf)
+	return buf.b
+}
+
 // keep holds each slab once.
 func (c *Chunk) keep(s *slab) {
 	if n := len(c.slabs); n > 0 && c.slabs[n-1] == s {
@@ -238,45 +265,77 @@ func (c *Chunk) keep(s *slab) {
 	c.slabs = append(c.slabs, s)
 }
 
-// flush reads the wanted frames from disk, neighbours together.
+// flush reads the wanted frames from disk, neighbours together. What the chunk keeps is the frames and not what lies
+// between them: its reader may hold it for long.
 func (r *reading) flush() error {
+	var dense *readBuffer // wanted frames, one behind the other
+	filled := 0
 	for len(r.want) > 0 && !r.full {
-		first := r.want[0]
-		from := int64(first.position)
-		to := from + frameHeaderSize + int64(first.length)
-		n := 1
-		for n < len(r.want) {
-			e := r.want[n]
-			end := int64(e.position) + frameHeaderSize + int64(e.length)
-			if int64(e.position) < to || int64(e.position)-to > mergeGap || end-from > mergeBytes {
-				break
-			}
-			to = end
-			n++
-		}
+		run, from, to := r.neighbours()
 		buf := getReadBuffer(int(to - from))
 		if _, err := r.file.reader.ReadAt(buf.b, from); err != nil {
 			buf.release()
-			return r.file.damaged(from, r.p.id, first.base, r.want[n-1].end(), "frames cannot be read", err)
+			return r.file.damaged(from, r.p.id, run[0].base, run[len(run)-1].end(), "frames cannot be read", err)
 		}
 		r.p.log.m.readBytes.Add(float64(to - from))
-		r.p.log.m.tailMisses.Add(float64(n))
-		r.c.bufs = append(r.c.bufs, buf)
-		for _, e := range r.want[:n] {
-			at := int64(e.position) - from
-			payload, err := r.file.check(buf.b[at:at+frameHeaderSize+int64(e.length)], e, r.p)
+		r.p.log.m.tailMisses.Add(float64(len(run)))
+		frames := buf.b
+		whole := dense == nil && len(run) == len(r.want) && readClass(len(buf.b)) == readClass(framesSize(run))
+		if whole {
+			r.c.bufs = append(r.c.bufs, buf)
+		} else {
+			if dense == nil {
+				dense = getReadBuffer(framesSize(r.want))
+				r.c.bufs = append(r.c.bufs, dense)
+			}
+			frames = dense.b[filled:]
+			for _, e := range run {
+				filled += copy(dense.b[filled:], buf.b[int64(e.position)-from:][:frameHeaderSize+int(e.length)])
+			}
+			buf.release()
+		}
+		for _, e := range run {
+			if whole {
+				frames = buf.b[int64(e.position)-from:]
+			}
+			size := frameHeaderSize + int(e.length)
+			payload, err := r.file.check(frames[:size], e, r.p)
 			if err != nil {
 				return err
 			}
-			r.add(e, payload)
-			if r.full {
+			frames = frames[size:]
+			if r.add(e, payload); r.full {
 				break
 			}
 		}
-		r.want = r.want[n:]
+		r.want = r.want[len(run):]
 	}
 	r.want, r.planned = r.room[:0], 0
 	return nil
+}
+
+// neighbours are the first of the wanted frames that one read brings, and that read's range in the file.
+func (r *reading) neighbours() (run []entry, from, to int64) {
+	from = int64(r.want[0].position)
+	to = from + frameHeaderSize + int64(r.want[0].length)
+	n := 1
+	for n < len(r.want) {
+		e := r.want[n]
+		end := int64(e.position) + frameHeaderSize + int64(e.length)
+		if int64(e.position) < to || int64(e.position)-to > mergeGap || end-from > mergeBytes {
+			break
+		}
+		to = end
+		n++
+	}
+	return r.want[:n], from, to
+}
+
+func framesSize(frames []entry) (n int) {
+	for _, e := range frames {
+		n += frameHeaderSize + int(e.length)
+	}
+	return n
 }
 
 // check verifies a frame that was read from disk and returns its payload.

@@ -58,6 +58,9 @@ type tail struct {
 	list atomic.Pointer[[]*slab]
 	held int64 // bytes in list; owned by the writer
 
+	// pinned is the bytes of slabs that have left the list and are held by readers.
+	pinned atomic.Int64
+
 	mu   sync.Mutex
 	free []*slab // guarded by mu; at most maxFreeSlabs
 }
@@ -99,6 +102,7 @@ func (t *tail) take(sequence uint64, position int64, need int) *slab {
 	list = append(append(list, old[drop:]...), s)
 	t.list.Store(&list)
 	for _, o := range old[:drop] {
+		t.pinned.Add(int64(len(o.buf)))
 		o.release()
 	}
 	t.m.tailBytes.Set(float64(t.held))
@@ -116,7 +120,12 @@ func (t *tail) reuse(need int) *slab {
 	return nil
 }
 
+// crowded reports whether readers hold so much of what has left the tail that the next ones should copy what they
+// read. All together then hold at most what was in the tail at that moment, and this.
+func (t *tail) crowded() bool { return t.pinned.Load() > t.budget/4 }
+
 func (t *tail) recycle(s *slab) {
+	t.pinned.Add(-int64(len(s.buf))) // only what has left the list gets here
 	t.mu.Lock()
 	keep := len(s.buf) == t.size && len(t.free) < maxFreeSlabs
 	if keep {

@@ -296,7 +296,8 @@ func (op *fetchOp) recovered(a *API, r *server.Request) {
 }
 
 // respond encodes what was read and sends it. What was granted and is not needed
-// goes back at once: a slow client may take long for the rest.
+// goes back at once: a slow client may take long for the rest. Memory that was taken
+// beyond it counts, too.
 func (op *fetchOp) respond() {
 	if !op.throttle() {
 		op.withhold()
@@ -304,12 +305,10 @@ func (op *fetchOp) respond() {
 	op.fill()
 	used := int64(0)
 	for i := range op.parts {
-		used += int64(op.parts[i].bytes)
+		used += int64(op.parts[i].held)
 	}
-	if spare := op.granted - used; spare > 0 {
-		op.api.responseBytes.give(spare)
-		op.granted = used
-	}
+	op.api.responseBytes.give(op.granted - used)
+	op.granted = used
 	op.bufs, op.fields = op.resp.AppendTo(op.bufs[:0], op.fields[:0], op.r.Version)
 	op.api.traced(op.r)
 	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free})

@@ -30,6 +30,7 @@ type fetchPart struct {
 	chunk   releaser
 	records [][]byte
 	bytes   int
+	held    int // memory that the chunk takes until it is released, its bytes at least
 	aborted []wire.AbortedTransaction
 	resp    wire.FetchPartitionResponse
 }
@@ -74,7 +75,7 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		Index: part.id.Partition, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1,
 		PreferredReadReplica: -1, NullAborted: op.isolation == partition.ReadUncommitted,
 	}
-	part.bytes, part.records, part.aborted, part.chunk, part.cold = 0, nil, nil, nil, false
+	part.bytes, part.held, part.records, part.aborted, part.chunk, part.cold = 0, 0, nil, nil, nil, false
 	if part.denied || part.p == nil {
 		part.resp.NullAborted = false // as Kafka tells of what is not there, or not for this client
 	}
@@ -132,6 +133,7 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		return true
 	case chunk != nil:
 		part.chunk, part.records, part.bytes = chunk, chunk.Buffers, chunk.Bytes
+		part.held = max(chunk.Bytes, chunk.Held())
 		part.look()
 		if op.isolation == partition.ReadCommitted {
 			return op.abortedLocal(part, chunk.NextOffset)
@@ -185,7 +187,7 @@ func (op *fetchOp) readCold(ctx context.Context, budget, n int) {
 			op.api.logger.Warn("read from the object store failed", "topic", part.topic, "partition", part.id.Partition, "offset", part.offset, "error", r.Err)
 			continue
 		}
-		part.chunk, part.records, part.bytes = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes
+		part.chunk, part.records, part.bytes, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes, r.Chunk.Bytes
 		part.look()
 		if op.isolation == partition.ReadCommitted {
 			op.abortedCold(ctx, part, r.Chunk.NextOffset)
@@ -218,7 +220,7 @@ func (op *fetchOp) release() {
 // drop gives back what was read of a part.
 func (part *fetchPart) drop() {
 	chunk := part.chunk
-	part.chunk, part.records, part.bytes, part.aborted = nil, nil, 0, nil
+	part.chunk, part.records, part.bytes, part.held, part.aborted = nil, nil, 0, 0, nil
 	if chunk != nil {
 		chunk.Release()
 	}
