@@ -93,8 +93,9 @@ func (n *node) createTopic(t *testing.T, name string, partitions int32, configs 
 	}
 }
 
-// growthLimit bounds by how much a broker may have grown after abuse that is over.
-const growthLimit = 128 << 20
+// growthLimit bounds by how much a broker may have grown after abuse that is over: the
+// rooms for great batches are kept for a while.
+var growthLimit = uint64(128<<20 + record.DefaultMaxBytes*max(1, runtime.GOMAXPROCS(0)/4))
 
 // wellAfter checks that the broker is none the worse for what was done to it.
 func (n *node) wellAfter(t *testing.T, what string) {
