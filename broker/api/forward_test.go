@@ -106,6 +106,16 @@ func TestForwardedBytes(t *testing.T) {
 	}
 }
 
+// answered is a coordinator that answers every request with nothing.
+type answered struct{}
+
+func (answered) Handle(req kmsg.Request, reply func(kmsg.Response)) bool {
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	reply(resp)
+	return true
+}
+
 // FuzzForwarded: no bytes from another broker do harm, and those that are a request have an answer.
 func FuzzForwarded(f *testing.F) {
 	for golden := range forwardedGolden {
@@ -116,7 +126,7 @@ func FuzzForwarded(f *testing.F) {
 		f.Add(b)
 	}
 	c := newCluster(f, 3, "node.id=1")
-	c.api.Quorum = newGroup()
+	c.api.Quorum, c.api.ShareState = newGroup(), answered{}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		req, err := parseForwarded(b)
 		if err != nil {
