@@ -190,7 +190,8 @@ func (f *flooder) tags() error {
 	return f.once(framed(3, 12, true, b))
 }
 
-// hold opens so many connections, begins each with some bytes, and lets each go on once a second.
+// hold opens so many connections, begins each with some bytes, and lets each go on once a second, one after the other:
+// they are many clients, which have no clock in common.
 func (f *flooder) hold(count int, begin, goOn []byte) {
 	var held []net.Conn
 	defer func() {
@@ -198,9 +199,11 @@ func (f *flooder) hold(count int, begin, goOn []byte) {
 			_ = c.Close()
 		}
 	}()
-	t := time.NewTicker(time.Second)
+	const step = 10 * time.Millisecond
+	t := time.NewTicker(step)
 	defer t.Stop()
-	for f.ctx.Err() == nil {
+	perStep := int(int64(count) * int64(step) / int64(time.Second))
+	for next := 0; f.ctx.Err() == nil; {
 		for len(held) < count && f.ctx.Err() == nil {
 			c, err := f.dial()
 			if err != nil {
@@ -218,11 +221,12 @@ func (f *flooder) hold(count int, begin, goOn []byte) {
 		case <-t.C:
 		case <-f.ctx.Done():
 		}
-		if len(goOn) == 0 {
+		if len(goOn) == 0 || len(held) == 0 {
 			continue
 		}
-		for _, c := range held {
-			_, _ = c.Write(goOn) // those that were closed stay so
+		for range perStep {
+			_, _ = held[next%len(held)].Write(goOn) // those that were closed stay so
+			next++
 		}
 	}
 }
