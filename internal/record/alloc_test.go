@@ -23,4 +23,8 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%v: %v allocations for each validation", codec, n)
 		}
 	}
+	plain := sized(t, record.None, 16<<10, 100)
+	if n := testing.AllocsPerRun(100, func() { record.TraceParent(plain, 0) }); n > 0 {
+		t.Errorf("%v allocations to look for a traceparent header", n)
+	}
 }

@@ -47,6 +47,7 @@
 //	                 values, copies nothing, allocates nothing when uncompressed
 //	Validate         all three, what a broker owes to bytes from a client
 //	Times            one pass over the (decompressed) records; skips all but times
+//	TraceParent      a few records at most; inflates no more than it is told to
 //
 // # Concurrency
 //
