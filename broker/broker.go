@@ -46,6 +46,7 @@ type Broker struct {
 	Version string
 
 	tracer      trace.Tracer // nil: off
+	gate        *telemetry.Gate
 	stopTracing func(context.Context) error
 	exporter    *clientmetrics.Exporter // of what clients push; nil: off
 
@@ -141,13 +142,13 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 
 // trace starts the export of spans, if the environment asks for it.
 func (b *Broker) trace(ctx context.Context) error {
-	provider, stop, err := telemetry.Tracing(ctx, telemetry.TraceOptions{
+	provider, gate, stop, err := telemetry.Tracing(ctx, telemetry.TraceOptions{
 		Version: b.Version, NodeID: b.cfg.NodeID, Getenv: os.Getenv, Logger: b.logger.With("part", "tracing"),
 	})
 	if err != nil {
 		return err
 	}
-	b.stopTracing = stop
+	b.stopTracing, b.gate = stop, gate
 	if _, off := provider.(noop.TracerProvider); !off {
 		b.tracer = provider.Tracer("github.com/tidelinehq/tideline")
 	}

@@ -10,8 +10,9 @@
 // Tracing is configured by OpenTelemetry's own environment variables and by
 // nothing else. Without them no exporter is made, no goroutine runs and every
 // span is a no-op. With them, and without OTEL_TRACES_SAMPLER, the number of
-// traces that are begun each second is bounded, also of those that clients ask
-// for with a traceparent header, so that tracing stays cheap at full load.
+// traces that take place here each second is bounded, in two budgets: of those that
+// clients ask for with a traceparent header, and of the broker's own, so that tracing
+// stays cheap at full load. A Gate decides before anything is made for a trace.
 //
 // Profiles (/debug/pprof) are served on loopback listeners only: they tell about
 // memory and cost CPU, and there is no login in front of them.

@@ -12,9 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"go.opentelemetry.io/otel/sdk/trace"
-	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
 func TestLogger(t *testing.T) {
@@ -77,12 +74,16 @@ func TestTracingExports(t *testing.T) {
 	}))
 	defer collector.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
-	provider, stop, err := Tracing(context.Background(), TraceOptions{
+	provider, gate, stop, err := Tracing(context.Background(), TraceOptions{
 		Version: "v", NodeID: 1, Getenv: env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, span := provider.Tracer("test").Start(context.Background(), "kafka.Produce")
+	ctx, in := gate.Begin(context.Background())
+	if !in {
+		t.Fatal("the first trace is not begun")
+	}
+	_, span := provider.Tracer("test").Start(ctx, "kafka.Produce")
 	span.End()
 	if err := stop(context.Background()); err != nil {
 		t.Fatal(err)
@@ -93,47 +94,16 @@ func TestTracingExports(t *testing.T) {
 }
 
 func TestTracingIsOffWithoutEnvironment(t *testing.T) {
-	provider, stop, err := Tracing(context.Background(), TraceOptions{Getenv: env()})
+	provider, gate, stop, err := Tracing(context.Background(), TraceOptions{Getenv: env()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, span := provider.Tracer("test").Start(context.Background(), "kafka.Produce")
-	if span.IsRecording() {
+	if _, in := gate.Begin(context.Background()); in || gate != nil || span.IsRecording() {
 		t.Error("a span is recorded for nobody")
 	}
 	if err := stop(context.Background()); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestSamplerIsBounded(t *testing.T) {
-	s := newLimited(3)
-	parent := func(remote bool, flags oteltrace.TraceFlags) context.Context {
-		return oteltrace.ContextWithSpanContext(context.Background(), oteltrace.NewSpanContext(oteltrace.SpanContextConfig{
-			TraceID: oteltrace.TraceID{1}, SpanID: oteltrace.SpanID{1}, TraceFlags: flags, Remote: remote}))
-	}
-	sampled := func(ctx context.Context) bool {
-		return s.ShouldSample(trace.SamplingParameters{ParentContext: ctx}).Decision == trace.RecordAndSample
-	}
-	if sampled(parent(true, 0)) || sampled(parent(false, 0)) {
-		t.Error("a parent that was not sampled was overruled")
-	}
-	n := 0
-	for range 50 {
-		for _, ctx := range []context.Context{context.Background(), parent(true, oteltrace.FlagsSampled)} {
-			if sampled(ctx) {
-				n++
-			}
-		}
-	}
-	if n < 3 || n > 6 {
-		t.Errorf("%d traces were begun of the 3 in the budget", n)
-	}
-	if !sampled(parent(false, oteltrace.FlagsSampled)) {
-		t.Error("a trace that was begun is not continued")
-	}
-	if s.Description() != "Limited{3 traces/s}" {
-		t.Error(s.Description())
 	}
 }
 

@@ -24,19 +24,20 @@ type TraceOptions struct {
 	Logger  *slog.Logger
 }
 
-// Tracing returns the provider of tracers and a function that sends what is left
-// and stops it. OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) or
+// Tracing returns the provider of tracers, the gate that decides what is traced, and a
+// function that sends what is left and stops it. OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) or
 // OTEL_TRACES_EXPORTER=otlp turn it on; OTEL_SDK_DISABLED=true and
-// OTEL_TRACES_EXPORTER=none turn it off. All else that the standard names is read
+// OTEL_TRACES_EXPORTER=none turn it off: then the gate is nil. OTEL_TRACES_SAMPLER replaces
+// the bounds on the number of traces. All else that the standard names is read
 // by the exporters and the SDK. A protocol or exporter that is not there is an
 // error.
-func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, func(context.Context) error, error) {
+func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, func(context.Context) error, error) {
 	on, protocol, err := traceExporter(o.Getenv)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if !on {
-		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
+		return noop.NewTracerProvider(), nil, func(context.Context) error { return nil }, nil
 	}
 	var exporter sdktrace.SpanExporter
 	if protocol == "grpc" {
@@ -45,7 +46,7 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, func(co
 		exporter, err = otlptracehttp.New(ctx)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("telemetry: trace exporter: %w", err)
+		return nil, nil, nil, fmt.Errorf("telemetry: trace exporter: %w", err)
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		o.Logger.Warn("spans were not exported", "error", err)
@@ -61,14 +62,16 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, func(co
 		resource.WithFromEnv(), // last: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
 	)
 	if err != nil {
-		return nil, nil, fmt.Errorf("telemetry: resource: %w", err)
+		return nil, nil, nil, fmt.Errorf("telemetry: resource: %w", err)
 	}
-	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)}
-	if o.Getenv("OTEL_TRACES_SAMPLER") == "" {
-		options = append(options, sdktrace.WithSampler(newLimited(tracesPerSecond)))
+	gate := newGate(environmentSampler(o.Getenv, o.Logger))
+	var sampler sdktrace.Sampler = gate.limited
+	if gate.sampler != nil {
+		sampler = gate.sampler
 	}
-	provider := sdktrace.NewTracerProvider(options...)
-	return provider, provider.Shutdown, nil
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about),
+		sdktrace.WithSampler(settled{sampler}), sdktrace.WithIDGenerator(ids{}))
+	return provider, gate, provider.Shutdown, nil
 }
 
 // traceExporter reads which exporter the environment asks for.
