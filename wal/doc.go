@@ -39,6 +39,9 @@
 // not overlap. Locks are taken in the order: the owner's own → Log.mu → Partition.mu → those of tail, preparer, roller and
 // room, which are leaves. No lock is held during I/O, nor while a callback runs.
 //
+// An append with a Trace is told when its group was written and durable; where it belongs to traces, the group becomes a span of
+// its own with one in each of them (Options.Tracer). Others cost a comparison.
+//
 // # A file
 //
 // Files are named by their sequence, 16 hexadecimal digits and ".wal"; sequences have no gaps. All numbers are little-endian,

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/internal/vfs"
 )
@@ -61,6 +62,7 @@ type Options struct {
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: metrics are kept and not registered
+	Tracer     trace.Tracer          // spans wal.sync, of groups with appends that are traced; nil: none
 
 	// salt makes the number that tells one life of a recycled file from the next; tests fix it.
 	salt func() uint64

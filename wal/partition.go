@@ -104,6 +104,7 @@ type Ahead interface {
 type Append struct {
 	Batches []byte // at least one complete batch, contiguous, offsets and epochs in place
 	Done    Completion
+	Trace   *Trace // nil: nobody asks what becomes of it
 
 	op op
 }

@@ -19,6 +19,9 @@ type group struct {
 	frames int
 	sync   bool
 	last   bool // the file ends here
+	traced bool // there are appends with a Trace
+
+	written, durable time.Time // when its write began, and when it was done
 }
 
 // write is a range of a slab that goes to disk.
@@ -225,6 +228,7 @@ func (w *writer) lay(g *group, o *op) (fit, done bool) {
 				span: uint32(pc.end - pc.base), flags: pc.flags}
 			o.payload = o.payload[pc.n:]
 			last := len(o.payload) == 0
+			g.traced = g.traced || last && o.append.Trace != nil
 			g.placed = append(g.placed, placed{o, e, last})
 			if p.lay(w.file.sequence(), e) && last {
 				if ahead, ok := o.append.Done.(Ahead); ok {
@@ -371,6 +375,7 @@ func (w *writer) flush(g *group) error {
 		written += int64(wr.to - wr.from)
 	}
 	wrote := time.Now()
+	g.written, g.durable = began, wrote
 	if fused == nil {
 		l.m.writeSeconds.Observe(wrote.Sub(began).Seconds())
 	} else {
@@ -381,7 +386,8 @@ func (w *writer) flush(g *group) error {
 		if err := f.writer.Sync(); err != nil {
 			return w.broken(g, fmt.Errorf("sync file=%s: %w", f.name, err))
 		}
-		l.m.syncSeconds.Observe(time.Since(wrote).Seconds())
+		g.durable = time.Now()
+		l.m.syncSeconds.Observe(g.durable.Sub(wrote).Seconds())
 	}
 	if err := l.failed.Load(); err != nil {
 		w.lost = g
@@ -426,6 +432,9 @@ func (w *writer) completeLoop() {
 // complete makes a group readable and tells the owners.
 func (w *writer) complete(g *group) {
 	l, f := w.l, g.file
+	if g.traced {
+		w.trace(g) // the appends are their owners' again in a moment
+	}
 	anchors, bytes := false, 0
 	for i := range g.placed {
 		pl := &g.placed[i]
