@@ -56,6 +56,9 @@ type Append struct {
 	// another codec; until the write-ahead log has them.
 	inflated int64
 
+	// Trace asks what becomes of the append; nil: nobody does. Like the append it is the
+	// partition's until the owner is told.
+	Trace *Trace
 	// Alone says that the records need be durable on this broker only (acks 0 and 1,
 	// and what a follower takes).
 	Alone bool
@@ -86,6 +89,7 @@ func (p *Partition) Append(a *Append, records []byte, origin Origin, owner Owner
 		return err
 	}
 	a.reset(p, owner)
+	a.Trace.validated(p)
 	a.inflated = inflated
 	laid := false
 	defer func() {
@@ -162,7 +166,7 @@ func (p *Partition) lay(a *Append, records []byte, now int64) error {
 		return err
 	}
 	a.end = end
-	a.wal = wal.Append{Batches: records, Done: a}
+	a.wal = wal.Append{Batches: records, Done: a, Trace: a.Trace.queued(p, a)}
 	transactional := p.hold(records)
 	err = p.admit(a)
 	if err == nil {
@@ -171,6 +175,7 @@ func (p *Partition) lay(a *Append, records []byte, now int64) error {
 		}
 	}
 	if err != nil {
+		a.Trace.refused(p, a)
 		if transactional {
 			p.release()
 		}

@@ -103,6 +103,7 @@ func (p *Partition) overtaken(to int64) error {
 // cut forgets what describes offsets at and above to. The high watermark stands until
 // cutDone. The caller holds the mutex.
 func (p *Partition) cut(to, leaderHW int64) {
+	p.trail.Forget(p.id.Topic, p.id.Partition, to)
 	p.truncate(to)
 	p.acks.Lock()
 	defer p.acks.Unlock()
@@ -160,6 +161,7 @@ func (p *Partition) Restart(epoch int32, at, leaderHW int64, state []byte, done 
 // beginAt empties the log, which goes on at offset at, all below it being committed. The state is that of
 // epochs and producers as they are. The caller holds the mutex.
 func (p *Partition) beginAt(at, leaderHW int64, done func(end int64, err error)) {
+	p.trail.Forget(p.id.Topic, p.id.Partition, at)
 	p.acks.Lock()
 	p.acks.cuts++
 	p.acks.marks = p.acks.marks[:0]
@@ -197,9 +199,10 @@ func (p *Partition) Replicate(a *Append, epoch int32, records []byte, leaderHW i
 	}
 	a.reset(p, owner)
 	a.Alone, a.BaseOffset, a.end, a.bytes = true, base, end, len(records)
-	a.wal = wal.Append{Batches: records, Done: a}
+	a.wal = wal.Append{Batches: records, Done: a, Trace: a.Trace.queued(p, a)}
 	transactional := p.hold(records)
 	if err := p.log.Append(&a.wal); err != nil {
+		a.Trace.refused(p, a)
 		if transactional {
 			p.release()
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/wal"
 )
@@ -61,6 +62,8 @@ type Options struct {
 	// shall lead and its local log is lost, and again when it did not know; nil: nothing is
 	// known. It may be called from several goroutines.
 	Restore func() (history []EpochStart, producers []byte, err error)
+	// Trail remembers which traces wrote which offsets; nil: nothing is traced.
+	Trail *trail.Trail
 }
 
 // Partition is one partition's replica. See the package comment for its
@@ -71,6 +74,7 @@ type Partition struct {
 	log      *wal.Partition
 	now      func() time.Time
 	logger   *slog.Logger
+	trail    *trail.Trail // nil: off
 	settings atomic.Pointer[Settings]
 
 	logStart  atomic.Int64 // at most the high watermark; follows wantStart
@@ -143,7 +147,7 @@ func Open(o Options) (*Partition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
 	}
-	p := &Partition{topic: o.Topic, id: o.ID, log: log, now: o.Now, logger: o.Logger, restore: o.Restore}
+	p := &Partition{topic: o.Topic, id: o.ID, log: log, now: o.Now, logger: o.Logger, restore: o.Restore, trail: o.Trail}
 	p.settings.Store(&o.Settings)
 	if err := p.recover(); err != nil {
 		return nil, fmt.Errorf("recover partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
