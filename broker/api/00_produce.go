@@ -216,6 +216,7 @@ func (op *produceOp) fail(i int, err error) {
 	op.parts[i].ErrorCode = errorCode(err)
 	op.parts[i].ErrorMessage = wire.ErrorText(err.Error())
 	op.api.metrics.produceErrors.Inc()
+	op.api.metrics.erred(keyProduce, op.parts[i].ErrorCode)
 	if op.api.logger.Enabled(op.api.ctx, levelRefusedBatch) {
 		op.api.logger.Log(op.api.ctx, levelRefusedBatch, "batch refused", "partition", op.parts[i].Index, "client", op.r.Conn.RemoteAddr(), "error", err)
 	}

@@ -317,6 +317,7 @@ func (op *fetchOp) respond() {
 // fill makes the response of the parts. A response within a session leaves out
 // partitions that have nothing new to say.
 func (op *fetchOp) fill() {
+	op.api.metrics.erred(keyFetch, op.resp.ErrorCode)
 	op.resp.Topics = op.resp.Topics[:0]
 	incremental := op.session != nil && op.req.SessionEpoch > 0
 	if op.session != nil {
@@ -331,6 +332,7 @@ func (op *fetchOp) fill() {
 	for i := range op.parts {
 		part := &op.parts[i]
 		part.resp.Records, part.resp.Aborted = part.records, part.aborted
+		op.api.metrics.erred(keyFetch, part.resp.ErrorCode)
 		if op.session != nil && !op.session.told(part, op.r.Version) && incremental {
 			continue
 		}

@@ -189,6 +189,7 @@ func (c *Call) Reply(resp kmsg.Response) {
 		c.handedOn <- resp
 		return
 	}
+	c.API.metrics.answered(resp)
 	c.throttle(resp)
 	body := resp.AppendTo(nil)
 	c.replied.Store(true)

@@ -12,7 +12,7 @@ const levelRefusedBatch = slog.LevelDebug
 
 type metrics struct {
 	refused, produceErrors, throttled, coldErrors, panics, expiredSessions prometheus.Counter
-	authentications                                                        *prometheus.CounterVec
+	authentications, errors                                                *prometheus.CounterVec
 }
 
 func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
@@ -28,6 +28,9 @@ func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
 		authentications: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "tideline", Subsystem: "api", Name: "authentications_total", Help: "Attempts of clients to prove who they are.",
 		}, []string{"mechanism", "result"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "tideline", Subsystem: "api", Name: "errors_total", Help: "Error codes in answers to clients, by API key and name of the code.",
+		}, []string{"api", "error"}),
 		coldErrors: counter("history_errors_total", "Fetches of a partition that the object store could not serve."),
 	}
 	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -37,7 +40,7 @@ func newMetrics(a *API, registerer prometheus.Registerer) *metrics {
 		Namespace: "tideline", Subsystem: "api", Name: "response_budget_free_bytes", Help: "Bytes that fetch responses may still use.",
 	}, func() float64 { return float64(a.responseBytes.free.Load()) })
 	if registerer != nil {
-		registerer.MustRegister(m.refused, m.produceErrors, m.throttled, m.coldErrors, m.panics, m.expiredSessions, m.authentications, sessions, budget)
+		registerer.MustRegister(m.refused, m.produceErrors, m.throttled, m.coldErrors, m.panics, m.expiredSessions, m.authentications, m.errors, sessions, budget)
 	}
 	return m
 }
