@@ -48,7 +48,8 @@ type Broker struct {
 	tracer      trace.Tracer // nil: off
 	gate        *telemetry.Gate
 	stopTracing func(context.Context) error
-	exporter    *clientmetrics.Exporter // of what clients push; nil: off
+	stopMetrics func(context.Context) error // of the export; nil: not begun
+	exporter    *clientmetrics.Exporter     // of what clients push; nil: off
 
 	cfg      *config.Config
 	logger   *slog.Logger
@@ -156,7 +157,10 @@ func (b *Broker) trace(ctx context.Context) error {
 }
 
 // serve starts the background work and opens the doors.
-func (b *Broker) serve(context.Context) error {
+func (b *Broker) serve(ctx context.Context) error {
+	if err := b.observe(ctx); err != nil {
+		return err
+	}
 	b.background(func() {
 		if err := b.engine.Run(b.run); err != nil && b.run.Err() == nil {
 			b.fail(fmt.Errorf("tiering: %w", err))
@@ -258,6 +262,7 @@ func (b *Broker) handOver(ctx context.Context) {
 func (b *Broker) Stop(ctx context.Context) error {
 	var errs []error
 	b.handOver(ctx)
+	b.stopObserving(ctx)
 	if b.purgatory != nil {
 		b.purgatory.Close()
 	}

@@ -56,6 +56,15 @@ func newGauge(name, help string, value func(*Image, quorum.Stats) float64) gauge
 var gauges = []gauge{
 	newGauge("image_index", "Log index of the last command in the image.", func(m *Image, _ quorum.Stats) float64 { return float64(m.Index()) }),
 	newGauge("brokers", "Registered brokers.", func(m *Image, _ quorum.Stats) float64 { return float64(m.BrokerCount()) }),
+	newGauge("fenced_brokers", "Registered brokers that are out of service.", func(m *Image, _ quorum.Stats) float64 {
+		n := 0
+		for b := range m.Brokers() {
+			if b.Fenced {
+				n++
+			}
+		}
+		return float64(n)
+	}),
 	newGauge("topics", "Topics.", func(m *Image, _ quorum.Stats) float64 { return float64(m.TopicCount()) }),
 	newGauge("partitions", "Partitions of all topics.", func(m *Image, _ quorum.Stats) float64 { return float64(m.PartitionCount()) }),
 	newGauge("garbage_objects", "Objects waiting for their deletion.", func(m *Image, _ quorum.Stats) float64 { return float64(m.GarbageCount()) }),
