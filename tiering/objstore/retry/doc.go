@@ -34,6 +34,11 @@
 // wins, the other is cancelled. A token bucket keeps the extra requests to a few percent, also when the whole store is slow. It hedges the time to
 // the first byte, where the slow tail of S3 is; a body that stalls is resumed as above. For stores without a network it is off.
 //
+// # Spans
+//
+// A call that is part of a trace has a span with its kind of object, its bytes, its attempts and its outcome, an event for each attempt
+// that failed, and what became of a hedge. A Get's ends with its body. A call that nobody traces begins no trace.
+//
 // # Logging
 //
 // A retriable error is logged with its operation and status at most once per window and (operation, status), with the number of those that

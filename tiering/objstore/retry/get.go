@@ -63,7 +63,7 @@ func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	if err := objstore.CheckGet(key, off, n); err != nil {
 		return nil, objstore.Info{}, err
 	}
-	o := s.begin("get", key)
+	o := s.begin(ctx, "get", key)
 	st, err := s.openAgain(ctx, o, off, n)
 	if err != nil {
 		return nil, objstore.Info{}, err
@@ -113,6 +113,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		}
 		n, running, err := r.st.read(p[:min(int64(len(p)), r.end-r.pos)], r.s.opts.AttemptTimeout)
 		r.pos += int64(n)
+		r.o.bytes += int64(n)
 		r.s.metrics.bytes.WithLabelValues("received").Add(float64(n))
 		if n > 0 {
 			if !running {

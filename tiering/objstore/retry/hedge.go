@@ -99,6 +99,7 @@ func (s *Store) openHedged(ctx context.Context, o *operation, off, n int64) (*st
 		case <-timer.C:
 			if !s.hedger.tokens.take() {
 				s.metrics.hedges.WithLabelValues("denied").Inc()
+				o.hedged("denied")
 				continue
 			}
 			running++
@@ -114,7 +115,9 @@ func (s *Store) openHedged(ctx context.Context, o *operation, off, n int64) (*st
 			}
 			cancels[loser]()
 			if running > 0 {
-				s.metrics.hedges.WithLabelValues(map[bool]string{true: "won", false: "lost"}[a.hedge]).Inc()
+				how := map[bool]string{true: "won", false: "lost"}[a.hedge]
+				s.metrics.hedges.WithLabelValues(how).Inc()
+				o.hedged(how)
 				s.losers.Go(func() {
 					if lost := <-answers; lost.err == nil {
 						// It was cancelled; nobody is left to tell that its connection did not close well.

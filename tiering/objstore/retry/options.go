@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options of the wrapper. Zero values are the defaults.
@@ -28,6 +29,8 @@ type Options struct {
 	Now        func() time.Time
 	Logger     *slog.Logger          // nil: no log
 	Registerer prometheus.Registerer // nil: metrics are kept and not registered
+	// Tracer makes a span objstore.<operation> of each call whose context has a sampled span; nil: none.
+	Tracer trace.Tracer
 }
 
 const (

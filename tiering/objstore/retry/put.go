@@ -10,7 +10,8 @@ import (
 
 // Put implements objstore.Store. See the package page on lost replies.
 func (s *Store) Put(ctx context.Context, key string, body objstore.Body, cond objstore.Condition) (string, error) {
-	o := s.begin("put", key)
+	o := s.begin(ctx, "put", key)
+	o.bytes = max(body.Size, 0)
 	timeout := s.transferTimeout(body.Size)
 	uncertain := false // an earlier attempt may have happened; a 409 says that it did not
 	for {

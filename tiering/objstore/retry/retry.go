@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/tiering/objstore"
 )
@@ -56,16 +57,23 @@ type operation struct {
 	kind    string // label
 	backoff backoff.BackOff
 	attempt int // the number of the current one, from 1
+
+	span   trace.Span // nil: nobody traces it
+	bytes  int64      // moved
+	status string     // of the last attempt that failed; only where there is a span
 }
 
-func (s *Store) begin(op, key string) *operation {
+func (s *Store) begin(ctx context.Context, op, key string) *operation {
 	s.budget.earn()
 	s.metrics.inflight.WithLabelValues(op).Inc()
-	return &operation{s: s, op: op, key: key, kind: kindOf(key), backoff: s.opts.BackOff(), attempt: 1}
+	o := &operation{s: s, op: op, key: key, kind: kindOf(key), backoff: s.opts.BackOff(), attempt: 1}
+	o.watch(ctx)
+	return o
 }
 
 // end counts the outcome.
 func (o *operation) end(outcome string) {
+	o.watched(outcome)
 	o.s.metrics.inflight.WithLabelValues(o.op).Dec()
 	o.s.metrics.operations.WithLabelValues(o.op, o.kind, outcome).Inc()
 }
@@ -81,6 +89,7 @@ func (o *operation) succeeded() {
 // again is asked after an attempt that failed with err. It waits and returns nil when there may be another attempt, and else the error of
 // the whole operation and its outcome.
 func (o *operation) again(ctx context.Context, err error) (outcome string, final error) {
+	o.failed(err)
 	if ctx.Err() != nil {
 		return outcomeCanceled, canceled(ctx, o.op, o.key, err)
 	}
@@ -146,7 +155,7 @@ func (s *Store) timeout(ctx, actx context.Context, op, key string, timeout time.
 
 // run repeats try until it succeeds or again has had enough.
 func run[T any](ctx context.Context, s *Store, op, key string, timeout time.Duration, try func(context.Context) (T, error)) (T, error) {
-	o := s.begin(op, key)
+	o := s.begin(ctx, op, key)
 	for {
 		v, err := timed(ctx, o, timeout, try)
 		if err == nil {
@@ -192,7 +201,7 @@ func (s *Store) Delete(ctx context.Context, keys []string) (map[string]error, er
 	if len(keys) > 0 {
 		first = keys[0]
 	}
-	o := s.begin("delete", first)
+	o := s.begin(ctx, "delete", first)
 	final := make(map[string]error)
 	for remaining := keys; ; {
 		failed, err := timed(ctx, o, s.opts.AttemptTimeout, func(ctx context.Context) (map[string]error, error) {
