@@ -139,7 +139,7 @@ func NewReader(o ReaderOptions) (*Reader, error) {
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.blocks = cache.New(cache.Options{MemoryBytes: o.CacheBytes, Pool: r.pool, Disk: r.disk, Metrics: cacheMetrics})
 	r.indexes = cache.NewTable(cache.TableOptions[indexKey, *section]{
-		Base: r.ctx, Limit: o.IndexBytes, Timeout: o.GetTimeout, Loads: o.Workers, Load: r.loadIndex,
+		Base: r.ctx, Limit: o.IndexBytes, Timeout: o.GetTimeout, Loads: o.Workers, Load: r.loadIndex, Carry: carry,
 	})
 	r.metrics = newReadMetrics(o.Registerer)
 	r.streams.init(o.MaxStreams, o.StreamIdle, r.pool, r.metrics)
@@ -199,6 +199,7 @@ type Chunk struct {
 	Buffers    [][]byte // whole batches each
 	Bytes      int
 	NextOffset int64 // where the next Read should begin
+	Stats      ReadStats
 	held       []*cache.Buffer
 }
 
@@ -229,19 +230,22 @@ func (r *Reader) Read(ctx context.Context, req ReadRequest) (*Chunk, error) {
 	}
 	defer r.leave()
 	start := time.Now()
-	st := r.stream(&req)
+	st := r.stream(ctx, &req)
 	chunk, err := r.serve(ctx, st, &req)
 	r.settle(ctx, st, chunk, err, start)
 	return chunk, err
 }
 
 // stream is the one that goes on at the request's offset, or a new one.
-func (r *Reader) stream(req *ReadRequest) *stream {
-	if st := r.streams.take(streamKey{req.Topic, req.Partition, req.Offset}); st != nil {
+func (r *Reader) stream(ctx context.Context, req *ReadRequest) *stream {
+	st := r.streams.take(streamKey{req.Topic, req.Partition, req.Offset})
+	if st != nil {
 		st.sequential++
-		return st
+	} else {
+		st = &stream{id: partitionID{req.Topic, req.Partition}, next: req.Offset}
 	}
-	return &stream{id: partitionID{req.Topic, req.Partition}, next: req.Offset}
+	st.begun(ctx)
+	return st
 }
 
 // settle parks a stream after its Read, or drops it.

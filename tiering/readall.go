@@ -32,7 +32,7 @@ func (r *Reader) ReadAll(ctx context.Context, reqs []ReadRequest, maxBytes int) 
 	turn := make(chan struct{}, planners)
 	var group sync.WaitGroup
 	for i := range reqs {
-		streams[i] = r.stream(&reqs[i])
+		streams[i] = r.stream(ctx, &reqs[i])
 		turn <- struct{}{}
 		group.Go(func() {
 			defer func() { <-turn }()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelinehq/tideline/tiering/cache"
 	"github.com/tidelinehq/tideline/tiering/objstore"
 	"github.com/tidelinehq/tideline/tiering/segment"
@@ -19,6 +21,7 @@ type job struct {
 	first   int // number of the first block
 	flights []*cache.Flight
 	onDisk  bool
+	caller  trace.SpanContext // the span of the Read that began it, where it is recorded
 	started atomic.Bool
 	hurried atomic.Bool
 }
@@ -247,7 +250,7 @@ func (j *job) get(bufs []*cache.Buffer, stage *cache.Buffer, skip int) (done int
 	m := j.r.metrics
 	first, last := j.block(skip), j.block(skip+len(bufs)-1)
 	size := last.Position + int64(last.Stored) - first.Position
-	ctx, cancel := context.WithTimeout(j.r.ctx, j.r.opts.GetTimeout)
+	ctx, cancel := context.WithTimeout(within(j.r.ctx, j.caller), j.r.opts.GetTimeout)
 	defer cancel()
 	m.gets.blocks.Inc()
 	body, info, err := j.r.opts.Store.Get(ctx, objstore.DataKey(j.s.seg.Object), j.s.seg.Position+first.Position, size)

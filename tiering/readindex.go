@@ -41,20 +41,20 @@ func (s *section) key(i int) cache.Key {
 }
 
 // section returns the segment at an offset with its index. When its object is gone the ledger is asked once more: merge or
-// compaction may have replaced it.
-func (r *Reader) section(ctx context.Context, id partitionID, offset int64, known *manifest.Segment) (*section, error) {
+// compaction may have replaced it. had: nothing was read for it.
+func (r *Reader) section(ctx context.Context, id partitionID, offset int64, known *manifest.Segment) (s *section, had bool, err error) {
 	var seg manifest.Segment
-	var err error
 	if known != nil && known.Base <= offset && offset < known.End {
 		seg = *known
 	} else if seg, err = r.opts.Locator.Locate(ctx, id.topic, id.partition, offset); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s, err := r.indexes.Get(ctx, indexKey{id, seg})
+	s, had, err = r.indexes.Find(ctx, indexKey{id, seg})
 	if isMissing(err) {
-		return r.relocate(ctx, id, offset, &seg, err)
+		s, err = r.relocate(ctx, id, offset, &seg, err)
+		return s, false, err
 	}
-	return s, err
+	return s, had, err
 }
 
 // relocate asks the ledger again after the object of seg was not found.

@@ -23,8 +23,11 @@ func (r *Reader) position(ctx context.Context, st *stream, req *ReadRequest) err
 	if st.tail != nil && !r.replaced(ctx, st) {
 		return nil
 	}
-	s, err := r.section(ctx, st.id, req.Offset, req.Segment)
+	s, had, err := r.section(ctx, st.id, req.Offset, req.Segment)
 	if err == nil {
+		if !had {
+			st.readIndex(s)
+		}
 		st.begin(s, s.idx.FindOffset(req.Offset), r.metrics)
 	}
 	return err
@@ -100,10 +103,14 @@ func (r *Reader) serve(ctx context.Context, st *stream, req *ReadRequest) (*Chun
 			}
 			return nil, err
 		}
+		before, at := chunk.Bytes, st.pos
 		whole, err := fill(chunk, s, buf, &st.pos, req)
 		if err != nil {
 			chunk.Release()
 			return nil, err
+		}
+		if chunk.Bytes > before {
+			st.used(s, at)
 		}
 		if !whole {
 			break
@@ -111,6 +118,7 @@ func (r *Reader) serve(ctx context.Context, st *stream, req *ReadRequest) (*Chun
 		st.pop(r.metrics)
 	}
 	r.readAhead(st)
+	chunk.Stats = st.stats
 	return chunk, nil
 }
 
@@ -128,6 +136,7 @@ func (r *Reader) first(ctx context.Context, st *stream, chunk *Chunk, limit int6
 		s := &st.slots[0]
 		stale := s.claim.Ready() // if it failed, it did while nobody waited for it
 		if !stale {
+			st.stats.Waited = st.stats.Waited || s.from != fromDisk
 			s.claim.Hurry()
 			if st.sequential > 0 && !stalled {
 				stalled = true
@@ -339,6 +348,7 @@ func (r *Reader) claim(st *stream, run int, urgent bool) bool {
 	var get *job
 	flush := func() {
 		if get != nil {
+			st.asks(urgent)
 			ok = r.submit(get, urgent) && ok
 			get = nil
 		}
@@ -347,7 +357,8 @@ func (r *Reader) claim(st *stream, run int, urgent bool) bool {
 		i := st.tailNext
 		raw := int64(st.tail.idx.Blocks[i].Raw)
 		claim, flight := r.blocks.Claim(st.tail.key(i))
-		st.slots = append(st.slots, slot{s: st.tail, block: i, raw: raw, claim: claim, ours: flight != nil && !(urgent && len(st.slots) == 0)})
+		st.slots = append(st.slots, slot{s: st.tail, block: i, raw: raw, claim: claim, ours: flight != nil && !(urgent && len(st.slots) == 0), from: st.origin(&claim, flight), turn: st.turn})
+		this := &st.slots[len(st.slots)-1]
 		st.ahead += raw
 		st.tailNext++
 		if flight == nil {
@@ -356,13 +367,14 @@ func (r *Reader) claim(st *stream, run int, urgent bool) bool {
 		}
 		if r.disk != nil {
 			if size, there := r.disk.Has(flight.Key()); there && int64(size) == raw {
+				this.from = fromDisk
 				flush()
 				ok = r.submit(&job{r: r, s: st.tail, first: i, flights: []*cache.Flight{flight}, onDisk: true}, urgent) && ok
 				continue
 			}
 		}
 		if get == nil {
-			get = &job{r: r, s: st.tail, first: i}
+			get = &job{r: r, s: st.tail, first: i, caller: st.caller}
 		}
 		get.flights = append(get.flights, flight)
 	}

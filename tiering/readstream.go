@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelinehq/tideline/tiering/cache"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 )
@@ -40,6 +42,12 @@ type stream struct {
 
 	squeeze chan struct{} // while a Read waits for slots[0]: somebody needs the memory of the others
 
+	// Of the Read that has the stream; see begun.
+	stats  ReadStats
+	turn   uint32            // Reads so far
+	caller trace.SpanContext // the span that the Read belongs to, where it is recorded
+	seeded *section          // small, and this Read has read all of it with its index
+
 	parked  time.Time
 	element *list.Element // in the table's order, while it is there
 	same    *stream       // next one under the same key
@@ -52,6 +60,8 @@ type slot struct {
 	raw   int64
 	claim cache.Claim
 	ours  bool // this stream's read-ahead started its fill
+	from  origin
+	turn  uint32 // of the Read that claimed it
 }
 
 // pop gives the first slot up after all of it was consumed.
@@ -142,7 +152,7 @@ func (r *Reader) lookAhead(id partitionID, offset, want int64) *lookup {
 		found, errs := make([]*section, len(segs)), make([]error, len(segs))
 		var group sync.WaitGroup
 		for i := range segs {
-			group.Go(func() { found[i], errs[i] = r.section(r.ctx, id, segs[i].Base, &segs[i]) })
+			group.Go(func() { found[i], _, errs[i] = r.section(r.ctx, id, segs[i].Base, &segs[i]) })
 		}
 		group.Wait()
 		for i := range found {

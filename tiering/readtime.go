@@ -24,7 +24,7 @@ func (r *Reader) FindTime(ctx context.Context, topic [16]byte, partition int32, 
 	defer r.leave()
 	id := partitionID{topic, partition}
 	from = max(from, seg.Base)
-	s, err := r.section(ctx, id, from, &seg)
+	s, _, err := r.section(ctx, id, from, &seg)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -100,7 +100,7 @@ func (r *Reader) Aborted(ctx context.Context, topic [16]byte, partition int32, s
 	id := partitionID{topic, partition}
 	known := &seg
 	for offset := from; ; known = nil {
-		s, err := r.section(ctx, id, offset, known)
+		s, _, err := r.section(ctx, id, offset, known)
 		if errors.Is(err, manifest.ErrNotTiered) && known == nil {
 			return txns, offset, nil
 		}

@@ -17,6 +17,7 @@ type Table[K comparable, V any] struct {
 	base    context.Context
 	slots   chan struct{} // bounds the loads under way
 	load    func(context.Context, K) (V, int64, error)
+	carry   func(base, caller context.Context) context.Context
 
 	running sync.WaitGroup
 
@@ -51,12 +52,15 @@ type TableOptions[K comparable, V any] struct {
 	Loads int
 	// Load returns a value and what it costs in bytes.
 	Load func(context.Context, K) (V, int64, error)
+	// Carry gives a load what it should know of the caller that began it, such as his trace: base with values, and nothing
+	// that ends it. May be nil.
+	Carry func(base, caller context.Context) context.Context
 }
 
 // NewTable makes a Table.
 func NewTable[K comparable, V any](o TableOptions[K, V]) *Table[K, V] {
 	return &Table[K, V]{
-		limit: o.Limit, timeout: o.Timeout, base: o.Base, slots: make(chan struct{}, o.Loads), load: o.Load,
+		limit: o.Limit, timeout: o.Timeout, base: o.Base, slots: make(chan struct{}, o.Loads), load: o.Load, carry: o.Carry,
 		entries: make(map[K]*list.Element), loads: make(map[K]*loading[V]),
 	}
 }
@@ -64,31 +68,40 @@ func NewTable[K comparable, V any](o TableOptions[K, V]) *Table[K, V] {
 // Get returns the value of key, loading it when nobody has. The load runs on its own time and context: when ctx ends first,
 // its cause is returned and the load goes on for the others. An error is not kept.
 func (t *Table[K, V]) Get(ctx context.Context, key K) (V, error) {
+	value, _, err := t.Find(ctx, key)
+	return value, err
+}
+
+// Find is Get, and tells whether the value was there.
+func (t *Table[K, V]) Find(ctx context.Context, key K) (value V, had bool, err error) {
 	t.mu.Lock()
 	if e := t.entries[key]; e != nil {
 		t.order.MoveToFront(e)
 		t.mu.Unlock()
-		return e.Value.(*tableEntry[K, V]).value, nil
+		return e.Value.(*tableEntry[K, V]).value, true, nil
 	}
 	l := t.loads[key]
 	if l == nil {
 		l = &loading[V]{done: make(chan struct{})}
 		t.loads[key] = l
-		t.running.Go(func() { t.run(key, l) })
+		base := t.base
+		if t.carry != nil {
+			base = t.carry(base, ctx)
+		}
+		t.running.Go(func() { t.run(base, key, l) })
 	}
 	t.mu.Unlock()
 	select {
 	case <-l.done:
-		return l.value, l.err
+		return l.value, false, l.err
 	case <-ctx.Done():
-		var zero V
-		return zero, context.Cause(ctx)
+		return value, false, context.Cause(ctx)
 	}
 }
 
-func (t *Table[K, V]) run(key K, l *loading[V]) {
+func (t *Table[K, V]) run(base context.Context, key K, l *loading[V]) {
 	var cost int64
-	ctx, cancel := context.WithTimeout(t.base, t.timeout)
+	ctx, cancel := context.WithTimeout(base, t.timeout)
 	defer cancel()
 	select {
 	case t.slots <- struct{}{}:
