@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/tidelinehq/tideline/tiering/objstore"
 )
 
@@ -114,14 +116,17 @@ func (e *Engine) collectBatch(ctx context.Context, batch []Garbage) bool {
 	for _, g := range batch {
 		keys = append(keys, keysOf(g)...)
 	}
+	start := e.o.Now()
 	failed, err := e.deleteKeys(ctx, keys)
 	if err != nil {
+		e.traceFailed(ctx, "tiering.collect", start, err)
 		if ctx.Err() == nil {
 			e.m.deleteFailures.Add(float64(len(batch)))
 			e.o.Logger.Warn("garbage not deleted", "objects", len(batch), "err", err)
 		}
 		return false
 	}
+	e.traceDone(ctx, "tiering.collect", start, attribute.Int("tideline.objects", len(batch)), attribute.Int("tideline.keys.failed", len(failed)))
 	now := e.o.Now()
 	gone := make([][16]byte, 0, len(batch))
 	e.mu.Lock()

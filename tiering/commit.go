@@ -13,8 +13,6 @@ import (
 // commit makes the sections of an uploaded object part of the log and returns those that were accepted. It goes on until
 // the ledger has answered for every section, however long that takes: only the ledger knows.
 func (e *Engine) commit(ctx context.Context, object [16]byte, size int64, items []*uploadItem) (accepted []*uploadItem) {
-	ctx, span := e.o.Tracer.Start(ctx, "tiering.commit")
-	defer span.End()
 	live := items[:0:0]
 	for _, it := range items {
 		if !it.lease.closed.Load() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/tiering/compact"
@@ -72,7 +73,8 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 		}
 		return false, next, err
 	}
-	ctx, span := e.o.Tracer.Start(ctx, "tiering.compact")
+	// Its requests to the object store are no part of the trace: there are as many as the partition has blocks.
+	_, span := e.o.Tracer.Start(ctx, "tiering.compact", trace.WithAttributes(attribute.Int("messaging.destination.partition.id", int(l.id.Partition))))
 	defer span.End()
 	start := e.o.Now()
 	err = c.run(ctx)
@@ -85,7 +87,8 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 	case err != nil:
 		return true, time.Time{}, err
 	}
-	span.SetAttributes(attribute.Int64("dirtyBytes", c.plan.Dirty), attribute.Int64("recordsRead", c.filter.Stats.RecordsRead))
+	span.SetAttributes(attribute.Int64("tideline.compact.dirty_bytes", c.plan.Dirty),
+		attribute.Int64("tideline.compact.records_read", c.filter.Stats.RecordsRead), attribute.Int64("tideline.compact.records_kept", c.filter.Stats.RecordsKept))
 	e.m.compactRounds.Inc()
 	e.m.compactSeconds.Observe(e.o.Now().Sub(start).Seconds())
 	s := &c.filter.Stats

@@ -57,7 +57,8 @@ type Options struct {
 	Now        func() time.Time      // [time.Now]
 	NewID      func() [16]byte       // object ids [random]
 	Logger     *slog.Logger          // [discards]
-	Tracer     trace.Tracer          // spans tiering.upload and tiering.commit [none]
+	Tracer     trace.Tracer          // spans of rolls, compaction, retention and upkeep [none]
+	Traces     Traces                // what is known of producers' traces; nil: nothing
 	Registerer prometheus.Registerer // may be nil
 }
 

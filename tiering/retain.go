@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/tidelinehq/tideline/tiering/manifest"
 )
 
@@ -20,6 +22,7 @@ const (
 // it has to look again.
 func (e *Engine) retain(ctx context.Context, id manifest.ID, settings Settings) (*head, error) {
 	for range releaseSteps {
+		start := e.o.Now()
 		view, ok := e.o.Ledger.View(id.Topic, id.Partition)
 		if !ok || view.Segments == 0 {
 			return nil, nil
@@ -48,6 +51,8 @@ func (e *Engine) retain(ctx context.Context, id manifest.ID, settings Settings) 
 			bytes += segs[i].LogBytes
 		}
 		e.m.retainedBytes.Add(float64(bytes))
+		e.traceDone(ctx, "tiering.retain", start, attribute.Int("messaging.destination.partition.id", int(id.Partition)),
+			attribute.Int("tideline.segments", len(segs)), attribute.Int64("tideline.bytes", bytes))
 	}
 	return nil, nil
 }

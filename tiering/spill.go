@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/objstore"
 )
@@ -19,6 +23,7 @@ func selectSpill(hot, at, keep int) int {
 
 // spill writes the pages of many partitions as one object.
 func (e *Engine) spill(ctx context.Context, leases []*Lease) (err error) {
+	start := e.o.Now()
 	object := e.o.NewID()
 	data := newSpool(e.o.FS, e.o.Dir, fmt.Sprintf("%x", object), e.o.MemoryBytes)
 	defer e.closeSpool(data)
@@ -48,7 +53,11 @@ func (e *Engine) spill(ctx context.Context, leases []*Lease) (err error) {
 		return errors.Join(faults, err)
 	}
 	defer e.track(object)()
-	if !e.put(ctx, object, objstore.KindPages, data) {
+	up, span := e.o.Tracer.Start(ctx, "tiering.spill", trace.WithTimestamp(start), trace.WithAttributes(
+		attribute.Int("tideline.partitions", len(entries)), attribute.Int64("tideline.bytes", size)))
+	defer func() { span.End(trace.WithTimestamp(e.o.Now())) }()
+	if !e.put(up, object, objstore.KindPages, data) {
+		span.SetStatus(codes.Error, "not put")
 		return faults // the engine's health has the reason
 	}
 	for done := 0; done < len(entries); {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/tiering/manifest"
 	"github.com/tidelinehq/tideline/tiering/objstore"
@@ -26,14 +23,14 @@ type uploadItem struct {
 	epoch    int32
 	expected int64 // tiered offset that the section continues
 	segment  manifest.Segment
-	err      error // why this partition failed, when it is its own doing
+	producer *ProducerTrace // found in the batches; nil: none was, or those that wrote them are remembered
+	looks    int            // that are left for it
+	err      error          // why this partition failed, when it is its own doing
 }
 
 // upload builds one object of the items, puts it and commits it. Failures of store and ledger go into the engine's
 // health, those of one partition into its item.
 func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
-	ctx, span := e.o.Tracer.Start(ctx, "tiering.upload")
-	defer span.End()
 	start := e.o.Now()
 	object := e.o.NewID()
 	data, items, err := e.build(ctx, object, items)
@@ -42,6 +39,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 			return
 		}
 		e.o.Logger.Warn("object not built", "err", err)
+		e.traceFailed(ctx, "tiering.roll", start, err)
 		if errors.Is(err, errSpool) {
 			e.spoolFailed(err) // nobody's own fault
 			return
@@ -59,12 +57,23 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 	}
 	defer e.closeSpool(data)
 	defer e.track(object)()
-	span.SetAttributes(attribute.String("object", fmt.Sprintf("%x", object)), attribute.Int64("bytes", data.size), attribute.Int("partitions", len(items)))
-	if !e.put(ctx, object, objstore.KindData, data) {
-		span.SetStatus(codes.Error, "not put")
+	t := &rollTrace{e: e, object: object, start: start}
+	ctx = t.built(ctx, len(items), data.size)
+	var accepted []*uploadItem
+	defer func() { t.end(accepted) }()
+	up, done := t.begin(ctx, "tiering.upload")
+	if !e.put(up, object, objstore.KindData, data) {
+		done("not put")
 		return
 	}
-	accepted := e.commit(ctx, object, data.size, items)
+	done("")
+	in, done := t.begin(ctx, "tiering.commit")
+	accepted = e.commit(in, object, data.size, items)
+	if len(accepted) < len(items) {
+		done("sections were refused")
+	} else {
+		done("")
+	}
 	e.m.uploadSeconds.Observe(e.o.Now().Sub(start).Seconds())
 	var bytes int64
 	for _, it := range accepted {
@@ -205,6 +214,9 @@ func (e *Engine) writeSection(ctx context.Context, w *segment.Writer, it *upload
 			err = fmt.Errorf("partition=%v offset=%d: %w", id, from, err)
 		}
 	}()
+	if it.producer, it.looks = nil, 0; e.o.Traces != nil && len(e.o.Traces.Between(id, start, st.HighWatermark, 1)) == 0 {
+		it.looks = maxLooks
+	}
 	var base, bytes int64
 	for from < st.HighWatermark && bytes < it.take {
 		c, err := it.lease.src.Read(ctx, from, st.HighWatermark, int(min(int64(e.o.ReadBytes), it.take-bytes)))
@@ -229,6 +241,9 @@ func (e *Engine) writeSection(ctx context.Context, w *segment.Writer, it *upload
 				if err := w.Begin(segment.SectionStart{Topic: id.Topic, Partition: id.Partition, Epoch: st.LeaderEpoch, Base: base, PrevChain: view.Chain}); err != nil {
 					return 0, err
 				}
+			}
+			if it.looks > 0 {
+				e.producerOf(it, c.Buffers)
 			}
 			var n int64
 			for _, b := range c.Buffers {

@@ -1,0 +1,156 @@
+package tiering
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tidelinehq/tideline/tiering/manifest"
+)
+
+const (
+	// maxCopies is in how many producers' traces one roll shows, at most.
+	maxCopies = 16
+	// maxLooks is how many batches of one section are looked at for a trace that nobody remembers.
+	maxLooks = 64
+)
+
+// ProducerTrace is a sampled trace that a producer began, and what it wrote.
+type ProducerTrace struct {
+	Parent      trace.SpanContext // the producer's span
+	Topic       string
+	First, Last int64 // offsets
+}
+
+// Traces knows which traces wrote what. Both methods may be called from any goroutine and do no I/O.
+type Traces interface {
+	// Between returns what is remembered of the traces that wrote offsets in [from, to), max of them at most.
+	Between(id manifest.ID, from, to int64, max int) []ProducerTrace
+	// Within looks into a run of batches for the trace of the first, unless too many were looked at lately.
+	Within(id manifest.ID, batches []byte) (ProducerTrace, bool)
+}
+
+// stage is a part of a roll: its span's name, and when it was.
+type stage struct {
+	name       string
+	start, end time.Time
+}
+
+// rollTrace is the trace of one roll, which has three stages.
+//
+//	tiering.roll    ├── from the decision until the ledger has answered ─────────┤
+//	tiering.build   ├─ read, build, spool ─┤
+//	tiering.upload                         ├─ announce, put ─┤
+//	tiering.commit                                           ├─ commit ──────────┤
+//
+// A roll concerns many producers. Its spans are a trace of their own, and in the trace of each producer whose records are in
+// the object there are spans of the same names and times, which are linked to the others. Who follows one record sees it
+// there without having to follow links.
+type rollTrace struct {
+	e      *Engine
+	object [16]byte
+	start  time.Time
+	stages []stage
+	roll   trace.Span // nil before the object is built
+}
+
+// built begins the trace, when it is known that there is something to upload, or that it failed.
+func (t *rollTrace) built(ctx context.Context, partitions int, bytes int64) context.Context {
+	now := t.e.o.Now()
+	ctx, t.roll = t.e.o.Tracer.Start(ctx, "tiering.roll", trace.WithTimestamp(t.start), trace.WithAttributes(
+		attribute.String("tideline.object.id", hex.EncodeToString(t.object[:])),
+		attribute.Int("tideline.partitions", partitions), attribute.Int64("tideline.bytes", bytes)))
+	_, build := t.e.o.Tracer.Start(ctx, "tiering.build", trace.WithTimestamp(t.start))
+	build.End(trace.WithTimestamp(now))
+	t.stages = append(t.stages, stage{"tiering.build", t.start, now})
+	return ctx
+}
+
+// begin begins a stage, and returns what ends it.
+func (t *rollTrace) begin(ctx context.Context, name string) (context.Context, func(failed string)) {
+	start := t.e.o.Now()
+	ctx, span := t.e.o.Tracer.Start(ctx, name, trace.WithTimestamp(start))
+	return ctx, func(failed string) {
+		end := t.e.o.Now()
+		if failed != "" {
+			span.SetStatus(codes.Error, failed)
+		}
+		span.End(trace.WithTimestamp(end))
+		t.stages = append(t.stages, stage{name, start, end})
+	}
+}
+
+// end ends the trace of a roll of which the ledger has taken the accepted sections, and tells the producers of these.
+func (t *rollTrace) end(accepted []*uploadItem) {
+	now := t.e.o.Now()
+	if t.e.o.Traces != nil {
+		for left, i := maxCopies, 0; left > 0 && i < len(accepted); i++ {
+			left -= t.tell(accepted[i], left, now)
+		}
+	}
+	t.roll.End(trace.WithTimestamp(now))
+}
+
+// tell copies the spans into the traces that wrote a section. It returns how many those are.
+func (t *rollTrace) tell(it *uploadItem, most int, now time.Time) int {
+	id, seg := it.lease.id, &it.segment
+	found := t.e.o.Traces.Between(id, seg.Base, seg.End, most)
+	if len(found) == 0 && it.producer != nil {
+		found = []ProducerTrace{*it.producer}
+	}
+	for i := range found {
+		t.copy(id, &found[i], now)
+	}
+	return len(found)
+}
+
+// copy shows the roll in a producer's trace.
+func (t *rollTrace) copy(id manifest.ID, p *ProducerTrace, now time.Time) {
+	options := []trace.SpanStartOption{trace.WithTimestamp(t.start), trace.WithAttributes(
+		attribute.String("tideline.object.id", hex.EncodeToString(t.object[:])),
+		attribute.String("messaging.system", "kafka"), attribute.String("messaging.destination.name", p.Topic),
+		attribute.Int("messaging.destination.partition.id", int(id.Partition)), attribute.Int64("messaging.kafka.offset", p.First))}
+	if shared := t.roll.SpanContext(); shared.IsSampled() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: shared}))
+	}
+	ctx, span := t.e.o.Tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), p.Parent), "tiering.roll", options...)
+	if !span.IsRecording() {
+		return
+	}
+	for _, s := range t.stages {
+		_, part := t.e.o.Tracer.Start(ctx, s.name, trace.WithTimestamp(s.start))
+		part.End(trace.WithTimestamp(s.end))
+	}
+	span.End(trace.WithTimestamp(now))
+	t.roll.AddLink(trace.Link{SpanContext: span.SpanContext()})
+}
+
+// producerOf looks for the trace of a section whose producers nobody remembers, as after a change of leader.
+func (e *Engine) producerOf(it *uploadItem, buffers [][]byte) {
+	for _, b := range buffers {
+		if it.producer != nil || it.looks == 0 {
+			return
+		}
+		it.looks--
+		if p, ok := e.o.Traces.Within(it.lease.id, b); ok {
+			it.producer = &p
+		}
+	}
+}
+
+// traceDone makes the span of something that has ended, when it is known that it was worth one.
+func (e *Engine) traceDone(ctx context.Context, name string, start time.Time, attrs ...attribute.KeyValue) {
+	_, span := e.o.Tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithAttributes(attrs...))
+	span.End(trace.WithTimestamp(e.o.Now()))
+}
+
+// traceFailed makes the span of something that has failed.
+func (e *Engine) traceFailed(ctx context.Context, name string, start time.Time, err error) {
+	_, span := e.o.Tracer.Start(ctx, name, trace.WithTimestamp(start))
+	span.SetStatus(codes.Error, err.Error())
+	span.End(trace.WithTimestamp(e.o.Now()))
+}
