@@ -38,11 +38,6 @@ output "estimated_monthly_cost_usd" {
   value       = module.tideline.estimated_monthly_cost_usd
 }
 
-output "user_data" {
-  description = "What each machine is told at its first boot, by the number of its broker."
-  value       = module.tideline.user_data
-}
-
 output "try_next" {
   description = "Commands to go on with."
   value       = module.tideline.try_next

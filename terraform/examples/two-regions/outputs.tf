@@ -31,11 +31,6 @@ output "estimated_monthly_cost_usd" {
   value       = { a = module.a.estimated_monthly_cost_usd, b = module.b.estimated_monthly_cost_usd }
 }
 
-output "user_data" {
-  description = "What each machine is told at its first boot, by cluster and number of the broker."
-  value       = { a = module.a.user_data, b = module.b.user_data }
-}
-
 output "try_next" {
   description = "Commands to go on with: each cluster, the way from one to the other, and the copies."
   value = concat(module.a.try_next, [

@@ -87,7 +87,6 @@ resource "aws_launch_template" "broker" {
   instance_type          = var.instance_type
   update_default_version = true
   ebs_optimized          = true
-  tags                   = local.tags
 
   iam_instance_profile {
     name = aws_iam_instance_profile.broker.name

@@ -18,7 +18,7 @@ resource "aws_security_group" "brokers" {
 
 resource "aws_vpc_security_group_ingress_rule" "clients" {
   security_group_id            = aws_security_group.brokers.id
-  description                  = "Kafka clients that are members of ${var.name}-clients"
+  tags                         = merge(local.tags, { Name = "Kafka clients that are members of ${var.name}-clients" })
   referenced_security_group_id = aws_security_group.clients.id
   ip_protocol                  = "tcp"
   from_port                    = local.ports.clients
@@ -29,7 +29,7 @@ resource "aws_vpc_security_group_ingress_rule" "client_cidrs" {
   for_each = toset(var.client_cidrs)
 
   security_group_id = aws_security_group.brokers.id
-  description       = "Kafka clients from ${each.value}"
+  tags              = merge(local.tags, { Name = "Kafka clients from ${each.value}" })
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
   from_port         = local.ports.clients
@@ -38,7 +38,7 @@ resource "aws_vpc_security_group_ingress_rule" "client_cidrs" {
 
 resource "aws_vpc_security_group_ingress_rule" "peers" {
   security_group_id            = aws_security_group.brokers.id
-  description                  = "The other brokers: replication and metadata"
+  tags                         = merge(local.tags, { Name = "The other brokers: replication and metadata" })
   referenced_security_group_id = aws_security_group.brokers.id
   ip_protocol                  = "tcp"
   from_port                    = local.ports.peers
@@ -49,7 +49,7 @@ resource "aws_vpc_security_group_ingress_rule" "scrape" {
   for_each = toset(var.telemetry.scrape_cidrs)
 
   security_group_id = aws_security_group.brokers.id
-  description       = "Metrics and admin API, from ${each.value}"
+  tags              = merge(local.tags, { Name = "Metrics and admin API from ${each.value}" })
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
   from_port         = local.ports.http
@@ -58,7 +58,7 @@ resource "aws_vpc_security_group_ingress_rule" "scrape" {
 
 resource "aws_vpc_security_group_egress_rule" "brokers" {
   security_group_id = aws_security_group.brokers.id
-  description       = "The object store, secrets, packages, the collector"
+  tags              = merge(local.tags, { Name = "Object store and packages and collector" })
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "-1"
 }
@@ -76,7 +76,7 @@ resource "aws_vpc_security_group_ingress_rule" "balancer" {
   for_each = local.nlb ? toset(var.access.allowed_cidrs) : []
 
   security_group_id = aws_security_group.balancer[0].id
-  description       = "Kafka clients from ${each.value}"
+  tags              = merge(local.tags, { Name = "Kafka clients from ${each.value}" })
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
   from_port         = var.access.port_base
@@ -87,7 +87,7 @@ resource "aws_vpc_security_group_egress_rule" "balancer" {
   count = local.nlb ? 1 : 0
 
   security_group_id            = aws_security_group.balancer[0].id
-  description                  = "The brokers"
+  tags                         = merge(local.tags, { Name = "The brokers" })
   referenced_security_group_id = aws_security_group.brokers.id
   ip_protocol                  = "tcp"
   from_port                    = local.ports.external
@@ -98,7 +98,7 @@ resource "aws_vpc_security_group_ingress_rule" "external" {
   count = local.nlb ? 1 : 0
 
   security_group_id            = aws_security_group.brokers.id
-  description                  = "Kafka clients by the load balancer"
+  tags                         = merge(local.tags, { Name = "Kafka clients by the load balancer" })
   referenced_security_group_id = aws_security_group.balancer[0].id
   ip_protocol                  = "tcp"
   from_port                    = local.ports.external

@@ -79,6 +79,10 @@ variable "wal_disk" {
     error_message = "wal_disk.type must be gp3, io2 or local. Others are too slow for a log that is synced, or change their speed with the time of day."
   }
   validation {
+    condition     = var.wal_disk.type != "local" || can(regex("^(i[0-9]|im[0-9]|is[0-9]|[a-z]+[0-9][a-z]*d)", var.instance_type))
+    error_message = "wal_disk.type = local needs an instance_type with NVMe disks of its own: i4i, im4gn, m7gd and the like."
+  }
+  validation {
     condition     = var.wal_disk.type == "local" || var.wal_disk.size_gib >= 10 && var.wal_disk.size_gib <= 16384
     error_message = "wal_disk.size_gib must be from 10 to 16384."
   }
