@@ -36,6 +36,7 @@ type options struct {
 	dir, binary string
 	shift       int
 	settings    settings
+	traces      bool
 	out         io.Writer
 	colour      bool
 }
@@ -59,6 +60,7 @@ type cluster struct {
 	out     *lines
 	all     []one         // in the order in which they were started
 	ended   chan struct{} // of one element: a program has ended
+	traces  *traces       // nil: off
 	address func(port int) string
 }
 
@@ -99,6 +101,11 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := c.portsAreFree(); err != nil {
 		return err
 	}
+	if c.o.traces {
+		if c.traces, err = showTraces(c.address(tracesPort)); err != nil {
+			return err
+		}
+	}
 	objects := filepath.Join(c.o.dir, "minio")
 	if err := os.MkdirAll(filepath.Join(objects, bucket), 0o755); err != nil {
 		return err
@@ -115,7 +122,7 @@ func (c *cluster) start(ctx context.Context) error {
 		for _, s := range append(c.settingsOf(i), c.o.settings...) {
 			args = append(args, "--set", s)
 		}
-		if err := c.launch("broker "+strconv.Itoa(i+1), credentials(), c.o.binary, args...); err != nil {
+		if err := c.launch("broker "+strconv.Itoa(i+1), append(credentials(), c.tracing()...), c.o.binary, args...); err != nil {
 			return err
 		}
 	}
@@ -133,6 +140,15 @@ func (c *cluster) start(ctx context.Context) error {
 
 func credentials() []string {
 	return []string{"AWS_ACCESS_KEY_ID=" + user, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=", "AWS_EC2_METADATA_DISABLED=true"}
+}
+
+// tracing is the environment that sends spans here, at once.
+func (c *cluster) tracing() []string {
+	if c.traces == nil {
+		return nil
+	}
+	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.address(tracesPort), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+		"OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=200"}
 }
 
 // store is the object.store of the brokers.
@@ -157,6 +173,9 @@ func (c *cluster) settingsOf(broker int) []string {
 
 func (c *cluster) portsAreFree() (err error) {
 	addrs := []string{c.address(minioPort)}
+	if c.o.traces {
+		addrs = append(addrs, c.address(tracesPort))
+	}
 	for i := range brokers {
 		addrs = append(addrs, c.kafka(i), c.internal(i), c.http(i))
 	}
@@ -241,6 +260,9 @@ func (c *cluster) stop() error {
 			errs = append(errs, fmt.Errorf("stop %s: %w", p.name, err))
 		}
 	}
+	if c.traces != nil { // last: the brokers send what they have when they stop
+		errs = append(errs, c.traces.stop())
+	}
 	return errors.Join(errs...)
 }
 
@@ -254,6 +276,9 @@ func (c *cluster) say() {
 	addresses := strings.Join(kafka, ",")
 	c.out.say("three brokers serve; Ctrl-C stops them, the data stay in " + c.o.dir)
 	c.out.say("http   " + strings.Join(web, " "))
+	if c.traces != nil {
+		c.out.say("traces http://" + c.address(tracesPort) + "/traces")
+	}
 	c.out.say("s3     http://" + c.address(minioPort) + " bucket=" + bucket + " user=" + user + " password=" + secret)
 	c.out.say("try    export TIDELINE_BROKERS=" + addresses + "; " + c.o.binary + " topic create orders --partitions 6")
 	c.out.say("ready kafka=" + addresses)

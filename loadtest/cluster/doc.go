@@ -6,6 +6,9 @@
 //	2        127.0.0.1:9192  127.0.0.1:9193  127.0.0.1:8180
 //	3        127.0.0.1:9292  127.0.0.1:9293  127.0.0.1:8280
 //
+// With -traces the brokers send their spans to this command, which keeps the newest and shows them as text: GET
+// http://127.0.0.1:4318/traces lists them, /traces/ID is one. Programs of yours may send theirs there, too (OTLP, http/protobuf).
+//
 // All their output comes to standard output, each line told by who wrote it. When all serve, their addresses are printed; the line that
 // begins with `ready` is the last of them. Ctrl-C stops the brokers one after the other, so that each can hand over what it leads, then
 // MinIO; a second one kills all. The data stay in .data/cluster, and the next start goes on with them.

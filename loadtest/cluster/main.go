@@ -20,6 +20,7 @@ func main() {
 	flags.StringVar(&o.dir, "dir", ".data/cluster", "where the data lie, `directory`")
 	flags.StringVar(&o.binary, "tideline", "bin/tideline", "the `program` to run")
 	flags.IntVar(&o.shift, "shift", 0, "a `number` to add to each port")
+	flags.BoolVar(&o.traces, "traces", false, "take the brokers' spans and show them as text, on port 4318")
 	flags.Var(&o.settings, "set", "one setting of all brokers, `key=value`; may be given again")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
