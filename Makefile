@@ -50,6 +50,7 @@ test: ## all tests with the race detector; what a clean machine must pass
 .PHONY: deploy-check
 deploy-check: ## what lies in deploy/ and terraform/, held against what will read it
 	cd deploy/check && $(GO) vet ./... && $(GO) test ./...
+	cd deploy/release && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: compat
 compat: ## foreign clients and frameworks against the broker, and its answers beside Apache Kafka's
@@ -67,6 +68,7 @@ lint: $(LINT) ## gofmt, go vet, golangci-lint, generated pages, go.mod
 	$(LINT) run ./...
 	cd loadtest/compat && ../../$(LINT) run ./...
 	cd deploy/check && ../../$(LINT) run ./...
+	cd deploy/release && ../../$(LINT) run ./...
 	@$(MAKE) --no-print-directory gen-check
 
 # Outside the module, so that its go.mod has no say in the tool's dependencies.
@@ -174,6 +176,21 @@ bench: build ## side by side with Apache Kafka on this machine, 8 minutes; BENCH
 flood: build ## what floods do to the latency of an honest client, 7 minutes; FLOOD='-rounds 5' and others, see bin/bench -help
 	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
 	$(BIN)/bench -only flood -systems tideline $(FLOOD)
+
+# What is handed out is decided by the commit: its time is that of all files, and its name has one length in every clone.
+RELEASE_VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo devel)
+RELEASE_EPOCH   ?= $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null))
+RELEASE_ARCH    ?= amd64,arm64
+DIST            ?= dist
+
+.PHONY: release
+release: ## archives, Debian packages and OCI images for amd64 and arm64, bills of materials, checksums, in dist/
+	$(GO) -C deploy/release build -trimpath -o $(CURDIR)/$(BIN)/release .
+	$(BIN)/release -out '$(DIST)' -version '$(RELEASE_VERSION)' -commit '$(COMMIT)' -epoch '$(RELEASE_EPOCH)' -arch '$(RELEASE_ARCH)'
+
+.PHONY: release-check
+release-check: release ## made a second time elsewhere, the same bytes; package and image run in clean roots (Debian, root), 10 minutes
+	scripts/release-check.sh '$(DIST)'
 
 .PHONY: clean
 clean: ## remove what build made; tools stay
