@@ -1,0 +1,71 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	consoleTopic   = "orders"
+	consoleRecords = 1000
+)
+
+// console runs one of Kafka's console clients.
+func (c *cluster) console(ctx context.Context, input, class string, args ...string) (string, error) {
+	flags := []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(c.o.Jars, "*"), class}
+	cmd := exec.CommandContext(ctx, "java", append(flags, args...)...)
+	var stdout, stderr strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
+	cmd.Env = append(os.Environ(), "KAFKA_LOG4J_OPTS=")
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w output=%s", class, err, tail(stderr.String(), 2000))
+	}
+	return stdout.String(), nil
+}
+
+func consoleLines() (lines []string) {
+	for i := range consoleRecords {
+		lines = append(lines, "order "+strconv.Itoa(i))
+	}
+	return lines
+}
+
+// write has the console producer write through one zone.
+func (c *cluster) write(ctx context.Context, through *machine) error {
+	_, err := c.console(ctx, strings.Join(consoleLines(), "\n")+"\n", "org.apache.kafka.tools.ConsoleProducer",
+		"--bootstrap-server", through.plan.kafka(), "--topic", consoleTopic, "--command-property", "acks=all")
+	return err
+}
+
+// read has a console consumer of each zone read everything from the beginning, and compares.
+func (c *cluster) read(ctx context.Context, from ...*machine) error {
+	var all errgroup.Group
+	for _, m := range from {
+		all.Go(func() error {
+			output, err := c.console(ctx, "", "org.apache.kafka.tools.consumer.ConsoleConsumer",
+				"--bootstrap-server", m.plan.kafka(), "--topic", consoleTopic, "--from-beginning", "--max-messages", strconv.Itoa(consoleRecords),
+				"--timeout-ms", "60000", "--command-property", "client.rack="+m.plan.zone, "--group", "console-"+m.plan.zone+"-"+strconv.Itoa(m.made))
+			if err != nil {
+				return err
+			}
+			got, want := strings.Split(strings.TrimSuffix(output, "\n"), "\n"), consoleLines()
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("the console consumer in %s read something else records=%d expected=%d", m.plan.zone, len(got), len(want))
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
