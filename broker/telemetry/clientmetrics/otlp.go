@@ -177,7 +177,7 @@ func check(b []byte, message protoreflect.MessageDescriptor, depth int) error {
 	fields := message.Fields()
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 || kind == protowire.StartGroupType || kind == protowire.EndGroupType {
+		if n < 0 || number > protowire.MaxValidNumber || kind == protowire.StartGroupType || kind == protowire.EndGroupType {
 			return malformed(message, "bad tag")
 		}
 		b = b[n:]
