@@ -70,7 +70,7 @@ func (b *Broker) assemble(context.Context) error {
 		return err
 	}
 	b.replicas = &replicas{
-		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, now: b.now, logger: b.logger,
+		nodeID: b.cfg.NodeID, log: b.log, table: b.table, engine: b.engine, trail: b.trail, now: b.now, logger: b.logger,
 		coordinators: map[string]coordinates{
 			api.OffsetsTopic: b.groups, api.TransactionsTopic: b.transactions, api.ShareStateTopic: b.shareStates,
 		},
@@ -94,7 +94,7 @@ func (b *Broker) assemble(context.Context) error {
 		Config: b.cfg, Settings: b.replicas.config, Levels: b.levels,
 		Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
-		Purgatory: b.purgatory, Tracer: b.tracer, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
+		Purgatory: b.purgatory, Tracer: b.tracer, Gate: b.gate, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		SASL:   b.saslServer,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)

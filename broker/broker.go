@@ -31,6 +31,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/vfs"
 	"github.com/tidelinehq/tideline/metadata"
@@ -47,6 +48,7 @@ type Broker struct {
 
 	tracer      trace.Tracer // nil: off
 	gate        *telemetry.Gate
+	trail       *trail.Trail // nil: off
 	stopTracing func(context.Context) error
 	stopMetrics func(context.Context) error // of the export; nil: not begun
 	exporter    *clientmetrics.Exporter     // of what clients push; nil: off
@@ -152,6 +154,7 @@ func (b *Broker) trace(ctx context.Context) error {
 	b.stopTracing, b.gate = stop, gate
 	if _, off := provider.(noop.TracerProvider); !off {
 		b.tracer = provider.Tracer("github.com/tidelinehq/tideline")
+		b.trail = trail.New(trail.Entries)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/replication"
 	"github.com/tidelinehq/tideline/broker/share"
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/objstore"
@@ -33,6 +34,7 @@ type replicas struct {
 	shares       *share.Manager
 	sender       *replication.Sender // nil in a cluster of one
 	isr          *isrKeeper
+	trail        *trail.Trail // nil: nothing is traced
 	now          func() time.Time
 	logger       *slog.Logger
 
@@ -205,7 +207,7 @@ func (r *replicas) applyPartition(image *metadata.Image, t *metadata.Topic, inde
 		var err error
 		if p, err = partition.Open(partition.Options{
 			Topic: t.Name, ID: id, Log: r.log, LogStart: state.Ledger.LogStart, Tiered: state.Ledger.Tiered,
-			Settings: r.settings(t.ID), Now: r.now, Logger: r.logger,
+			Settings: r.settings(t.ID), Now: r.now, Logger: r.logger, Trail: r.trail,
 			Restore: func() ([]partition.EpochStart, []byte, error) { return r.restore(id, p.Tiered()) },
 		}); err != nil {
 			return fmt.Errorf("open partition: %w", err)

@@ -43,7 +43,8 @@ type produceOp struct {
 	expiry    *time.Timer  // nil where nothing waits for other brokers
 	holders   atomic.Int32 // the response and the timer: the last of them frees the op
 	meter     meter
-	buf       []byte // the encoded response
+	traced    *produceTrace // nil: neither traced nor measured
+	buf       []byte        // the encoded response
 	bufs      [1][]byte
 }
 
@@ -57,6 +58,7 @@ func (a *API) produce(r *server.Request) {
 		a.refuse(r, "unsupported version")
 		return
 	}
+	handled := a.handled(r.CorrelationID)
 	meter := a.newMeter()
 	req := wire.AcquireProduceRequest()
 	if err := req.Parse(r.Version, r.Body); err != nil {
@@ -67,6 +69,7 @@ func (a *API) produce(r *server.Request) {
 	op := produceOps.Get().(*produceOp)
 	op.api, op.r, op.req, op.meter = a, r, req, meter
 	op.prepare()
+	op.trace(handled)
 	op.remaining.Store(int32(len(op.parts)) + 1)
 	op.holders.Store(1)
 	deadline := r.Received.Add(min(time.Duration(req.TimeoutMillis)*time.Millisecond, maxThrottle))
@@ -152,6 +155,7 @@ func (op *produceOp) append(i int, topic *wire.ProduceTopic, part *wire.ProduceP
 	}
 	a := op.api
 	p, err := a.produceTarget(op.r.Version, topic, part.Index)
+	op.traced.begun(i, p, part.Records)
 	if err == nil {
 		err = checkProduce(op.r.Version, op.req, p.Topic(), part.Records)
 	}
@@ -203,6 +207,7 @@ func (op *produceOp) appendWhenRoom(p *partition.Partition, ap *partition.Append
 
 // Appended implements partition.Owner.
 func (op *produceOp) Appended(ap *partition.Append, err error) {
+	op.traced.acked(ap.Index)
 	if err != nil {
 		op.fail(ap.Index, err)
 	} else {
@@ -228,13 +233,13 @@ func (op *produceOp) decided() {
 		return
 	}
 	op.resp.ThrottleMillis = op.throttle()
+	op.traced.answered()
 	if op.req.Acks == acksNone {
 		op.finishWithoutAck()
 		return
 	}
 	op.buf = op.resp.AppendTo(op.buf[:0], op.r.Version)
 	op.bufs[0] = op.buf
-	op.api.traced(op.r)
 	op.r.Respond(server.Response{Buffers: net.Buffers(op.bufs[:]), Done: op.free})
 }
 
@@ -252,6 +257,7 @@ func (op *produceOp) finishWithoutAck() {
 const keepProduceParts = 1024
 
 func (op *produceOp) free() {
+	op.traced.finish(op)
 	if op.expiry != nil && op.expiry.Stop() {
 		op.holders.Add(-1)
 	}
@@ -266,7 +272,7 @@ func (op *produceOp) letGo() {
 	op.expiry = nil
 	op.req.Release()
 	clear(op.appends)
-	op.r, op.req, op.api = nil, nil, nil
+	op.r, op.req, op.api, op.traced = nil, nil, nil, nil
 	if cap(op.parts) <= keepProduceParts {
 		produceOps.Put(op)
 	}

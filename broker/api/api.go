@@ -76,6 +76,7 @@ type API struct {
 	streamsTopics *streamsTopics
 	tokenIDs      tokenIDs
 	metrics       *metrics
+	produceStages produceStages
 	refusals      logLimit
 	now           func() time.Time
 	logger        *slog.Logger

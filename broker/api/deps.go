@@ -120,8 +120,9 @@ type Deps struct {
 	Authorizer func() *acl.Authorizer
 	// Audit writes down who was kept from what and who changed what; nil: nobody does.
 	Audit *audit.Log
-	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off.
+	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off. Gate decides of which requests, and is nil then, too.
 	Tracer trace.Tracer
+	Gate   *telemetry.Gate
 	// DiskUsage returns size and free bytes of the file system of data.dir.
 	DiskUsage func() (total, free int64)
 	// WaitForRoom blocks while the write-ahead log has no room for so many bytes. It
@@ -158,5 +159,6 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 		a.shareSessions.left = d.Shares.Left
 	}
 	a.metrics = newMetrics(a, registerer)
+	a.produceStages = newProduceStages(registerer)
 	return a
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net"
+
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -12,16 +14,27 @@ import (
 // the request had arrived. Nothing is kept for it meanwhile, so that requests cost
 // nothing more when tracing is off.
 func (a *API) traced(r *server.Request) {
-	if a.Tracer == nil {
+	ctx, in := a.Gate.Begin(a.ctx)
+	if !in {
 		return
 	}
-	_, span := a.Tracer.Start(a.ctx, "kafka."+wire.KeyName(r.Key),
+	_, span := a.Tracer.Start(ctx, "kafka."+wire.KeyName(r.Key),
 		trace.WithTimestamp(r.Received), trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(
-			attribute.String("messaging.system", "kafka"),
-			attribute.Int("kafka.api.version", int(r.Version)),
-			attribute.Int("messaging.message.body.size", len(r.Body)),
-			attribute.String("network.peer.address", hostOf(r.Conn.RemoteAddr())),
-		))
+		trace.WithAttributes(requestAttributes(r)...))
 	span.End()
+}
+
+// requestAttributes says what any request is, in the names of OpenTelemetry's conventions.
+func requestAttributes(r *server.Request) []attribute.KeyValue {
+	out := append(make([]attribute.KeyValue, 0, 8),
+		attribute.String("messaging.system", "kafka"),
+		attribute.Int("kafka.api.version", int(r.Version)),
+		attribute.Int("messaging.message.body.size", len(r.Body)))
+	if r.ClientID != nil {
+		out = append(out, attribute.String("messaging.client.id", *r.ClientID))
+	}
+	if tcp, ok := r.Conn.RemoteAddr().(*net.TCPAddr); ok {
+		return append(out, attribute.String("network.peer.address", tcp.IP.String()), attribute.Int("network.peer.port", tcp.Port))
+	}
+	return append(out, attribute.String("network.peer.address", hostOf(r.Conn.RemoteAddr())))
 }
