@@ -186,7 +186,7 @@ func (b *Broker) connect() {
 			Replica: b.replica, WaitRoom: b.log.WaitRoom, MaxAppendBytes: int(min(b.cfg.WALFileBytes/2, math.MaxInt32)),
 			MemoryBytes: replicationMemory,
 		},
-		Logger: b.logger.With("part", "replication"), Registerer: b.registry,
+		Logger: b.logger.With("part", "replication"), Registerer: b.registry, Tracer: b.tracer, Trail: b.trail,
 	})
 	b.replicas.sender = b.sender
 }

@@ -39,6 +39,15 @@
 //	7 opened   0 slot u32   4 start i64   12 end i64   20 any number of: leader epoch i32, start offset i64
 //	8 ack      any number of: slot u32, end i64
 //	9 refused  0 slot u32   4 reason u8: 1 a newer leader epoch is known, 2 open it again, 3 not a replica
+//	10 traced  0 slot u32   4 up to 16 of: first offset i64, last offset i64, trace id 16 bytes, origin 8 bytes,
+//	           parent 8 bytes, flags u8
+//
+// # Traces
+//
+// A traced frame says which offsets of the append behind it belong to a trace: origin is the span that all later ones about
+// the records are children of, as the follower may lead one day, and parent the leader's span in which they are sent. It comes
+// on streams of the kind TracedReplication alone (package peer). A leader that traces asks for such a stream, and does with a
+// plain one where nobody serves it, at a broker of an earlier release; one that does not trace never asks.
 //
 // # Throttling
 //

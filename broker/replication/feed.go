@@ -26,6 +26,7 @@ type feed struct {
 	told    int64 // high watermark that was sent
 	history *partition.History
 	sent    []sent // not acknowledged
+	spans   []openSpan
 }
 
 // sent says that bytes ended at end.

@@ -23,6 +23,7 @@ const (
 	typeOpened  frameType = 7
 	typeAck     frameType = 8
 	typeRefused frameType = 9
+	typeTraced  frameType = 10
 )
 
 // refusal is why a follower does not take a slot, or not any more.
@@ -149,10 +150,13 @@ func readHead(r io.Reader, max int) (t frameType, size int, sum uint32, err erro
 	t = frameType(head[frameHead-1])
 	n := int64(binary.BigEndian.Uint32(head[:])) - (frameHead - lengthBytes)
 	limit := int64(maxControlFrame)
-	if t == typeAppend {
+	switch t {
+	case typeAppend:
 		limit = int64(max)
+	case typeTraced:
+		limit = maxTracedFrame
 	}
-	if t < typeOpen || t > typeRefused || n < 0 || n > limit {
+	if t < typeOpen || t > typeTraced || n < 0 || n > limit {
 		return 0, 0, 0, fmt.Errorf("%w: type=%d bytes=%d max=%d", errFrame, t, n, limit)
 	}
 	return t, int(n), binary.BigEndian.Uint32(head[lengthBytes:]), nil

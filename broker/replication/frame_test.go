@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/wal"
 )
@@ -28,6 +30,12 @@ var goldenFrames = []struct {
 	{"opened", appendOpened(nil, 3, &partition.History{Start: 2, End: 40, Epochs: []partition.EpochStart{{Epoch: 1, Start: 2}, {Epoch: 4, Start: 30}}}), "000000319702a9e607000000030000000000000002000000000000002800000001000000000000000200000004000000000000001e"},
 	{"ack", appendPairs(nil, typeAck, []pair{{3, 40}}), "000000118cedca0508000000030000000000000028"},
 	{"refused", appendRefused(nil, 3, refusedAgain), "0000000a0dc0d7e2090000000302"},
+	{"traced", appendTraced(nil, 3, someTraces), "0000006bad0952180a00000003000000000000001e000000000000002201000000000000000000000000000002030000000000000405000000000000060100000000000000230000000000000023070000000000000000000000000000000800000000000000090000000000000003"},
+}
+
+var someTraces = []traced{
+	{first: 30, last: 34, id: trace.TraceID{1, 15: 2}, origin: trace.SpanID{3, 7: 4}, parent: trace.SpanID{5, 7: 6}, flags: trace.FlagsSampled},
+	{first: 35, last: 35, id: trace.TraceID{7}, origin: trace.SpanID{8}, parent: trace.SpanID{9}, flags: 3},
 }
 
 func TestGoldenFrames(t *testing.T) {
@@ -80,6 +88,40 @@ func TestFramesReadBack(t *testing.T) {
 	_, b = read(goldenFrames[8].frame)
 	if slot, why, err := parseRefused(b); err != nil || slot != 3 || why != refusedAgain {
 		t.Errorf("refused: %d %d %v", slot, why, err)
+	}
+	_, b = read(goldenFrames[9].frame)
+	if slot, traces, err := parseTraced(b); err != nil || slot != 3 || !slices.Equal(traces, someTraces) {
+		t.Errorf("traced: %d %+v %v", slot, traces, err)
+	}
+}
+
+// TestTracesOutOfOrder: what can not be told of one append is refused.
+func TestTracesOutOfOrder(t *testing.T) {
+	good := someTraces[0]
+	change := func(f func(*traced)) []traced {
+		bad := good
+		f(&bad)
+		return []traced{bad}
+	}
+	for name, bad := range map[string][]traced{
+		"twice":              {good, good},
+		"a negative offset":  change(func(x *traced) { x.first = -1 }),
+		"an end before":      change(func(x *traced) { x.last = x.first - 1 }),
+		"no trace":           change(func(x *traced) { x.id = trace.TraceID{} }),
+		"no origin":          change(func(x *traced) { x.origin = trace.SpanID{} }),
+		"no parent":          change(func(x *traced) { x.parent = trace.SpanID{} }),
+		"more than may come": slices.Repeat([]traced{good}, maxTraced+1),
+	} {
+		if _, _, err := parseTraced(appendTraced(nil, 3, bad)[frameHead:]); !errors.Is(err, errFrame) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := parseTraced(goldenFrames[9].frame[frameHead : len(goldenFrames[9].frame)-1]); !errors.Is(err, errFrame) {
+		t.Errorf("cut short: %v", err)
+	}
+	long := appendTraced(nil, 3, slices.Repeat([]traced{good}, maxTraced+1))
+	if _, _, _, err := readHead(bytes.NewReader(long), 1<<20); !errors.Is(err, errFrame) {
+		t.Errorf("a length above the bound: %v", err)
 	}
 }
 
@@ -135,6 +177,12 @@ func FuzzFrames(f *testing.F) {
 			}
 		case typeRefused:
 			_, _, err = parseRefused(payload)
+		case typeTraced:
+			var slot uint32
+			var traces []traced
+			if slot, traces, err = parseTraced(payload); err == nil && !bytes.Equal(appendTraced(nil, slot, traces)[frameHead:], payload) {
+				t.Errorf("traced does not encode to what it was: %+v", traces)
+			}
 		}
 		if err != nil && !errors.Is(err, errFrame) {
 			t.Errorf("an error of another kind: %v", err)

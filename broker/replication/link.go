@@ -79,9 +79,10 @@ func (l *link) run() {
 				return
 			}
 		}
-		conn, err := l.dial()
+		conn, traced, err := l.dial()
 		if err == nil {
 			s := newSession(l, conn)
+			s.traced = traced
 			known, err = s.run(known)
 			l.s.m.links.Dec()
 			if s.useful.Load() {
@@ -123,15 +124,26 @@ func (l *link) rest(pause time.Duration, known []*feed) []*feed {
 
 var errNoAddress = errors.New("the broker is not registered with an internal address")
 
-func (l *link) dial() (*peer.Conn, error) {
+// dial opens a connection. traced says whether traces may be told of on it.
+func (l *link) dial() (conn *peer.Conn, traced bool, err error) {
 	address, ok := l.s.o.Address(l.broker)
 	if !ok {
-		return nil, fmt.Errorf("%w: broker=%d", errNoAddress, l.broker)
+		return nil, false, fmt.Errorf("%w: broker=%d", errNoAddress, l.broker)
 	}
-	conn, err := l.s.o.Peers.Dial(l.s.ctx, address, l.broker, peer.Replication)
+	if l.s.o.Tracer != nil {
+		conn, traced, err = l.dialTraced(address)
+	} else {
+		conn, err = l.s.o.Peers.Dial(l.s.ctx, address, l.broker, peer.Replication)
+	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	l.s.m.links.Inc()
-	return conn, nil
+	return conn, traced, nil
+}
+
+// unserved says whether the other broker does not serve, or not yet, what was dialed for.
+func unserved(err error) bool {
+	refused := (*peer.RefusedError)(nil)
+	return errors.As(err, &refused) && refused.Unserved
 }

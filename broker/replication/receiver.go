@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tidelinehq/tideline/broker/partition"
@@ -31,6 +32,7 @@ type ReceiverOptions struct {
 	// MemoryBytes bounds what was received, over all connections, and is not durable yet.
 	MemoryBytes int64
 	Logger      *slog.Logger
+	Tracer      trace.Tracer // that of Options
 }
 
 // maxSlots bounds the partitions of one connection: all that two brokers can share.
@@ -50,9 +52,14 @@ func newReceiver(ctx context.Context, o ReceiverOptions, m *metrics) *Receiver {
 
 // Serve takes what comes on a connection until it ends. It is a handler of
 // peer.Replication.
-func (r *Receiver) Serve(c *peer.Conn) {
+func (r *Receiver) Serve(c *peer.Conn) { r.serve(c, false) }
+
+// ServeTraced is Serve for peer.TracedReplication.
+func (r *Receiver) ServeTraced(c *peer.Conn) { r.serve(c, true) }
+
+func (r *Receiver) serve(c *peer.Conn, traced bool) {
 	ctx, cancel := context.WithCancel(r.ctx)
-	s := &intake{r: r, conn: c, ctx: ctx, slots: make(map[uint32]*inbound), wake: make(chan struct{}, 1)}
+	s := &intake{r: r, conn: c, traced: traced, ctx: ctx, slots: make(map[uint32]*inbound), wake: make(chan struct{}, 1)}
 	var acks sync.WaitGroup
 	acks.Go(s.acknowledge)
 	err := s.read()
@@ -70,6 +77,9 @@ type intake struct {
 	conn  *peer.Conn
 	ctx   context.Context
 	slots map[uint32]*inbound // of the reader
+
+	traced   bool     // traced frames may come
+	arriving *arrival // of the reader; nil: nothing is known of the next append
 
 	wake chan struct{}
 	mu   sync.Mutex // guards what follows
@@ -243,6 +253,10 @@ func (s *intake) control(t frameType, b []byte) error {
 				}
 			}
 		})
+	case typeTraced:
+		if s.traced {
+			return s.showTraced(b)
+		}
 	case typeClose:
 		slot, err := parseSlot(b)
 		delete(s.slots, slot)
@@ -319,6 +333,7 @@ func (s *intake) direct(d *directive, t frameType) error {
 // takeAppend reads an append frame and appends it. It waits while too much is under way
 // in this broker, and while the write-ahead log is full.
 func (s *intake) takeAppend(in io.Reader, size int, sum uint32) error {
+	arrival := s.arrives()
 	weight := min(int64(size), s.r.o.MemoryBytes)
 	if err := s.r.memory.Acquire(s.ctx, weight); err != nil {
 		return err
@@ -345,6 +360,8 @@ func (s *intake) takeAppend(in io.Reader, size int, sum uint32) error {
 	t := takens.Get().(*taken)
 	t.in, t.buf, t.weight = to, buf, weight
 	t.users.Store(2)
+	var handed func(error)
+	t.Trace, handed = arrival.show(s, a.slot, to, len(a.records))
 	held = false // what accepts it gives it back
 	for {
 		err = to.p.Replicate(&t.Append, to.epoch, a.records, a.highWatermark, t)
@@ -354,9 +371,11 @@ func (s *intake) takeAppend(in io.Reader, size int, sum uint32) error {
 		s.r.m.stalls.Inc()
 		if err := s.r.o.WaitRoom(s.ctx, len(a.records)); err != nil {
 			held = true
+			handed(err)
 			return err
 		}
 	}
+	handed(err)
 	if err != nil {
 		held = true
 		*t = taken{}

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/wal"
 )
@@ -27,6 +29,10 @@ type Options struct {
 	Now         func() time.Time // time.Now
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
+	// Tracer makes the spans of what is sent and received of records that belong to traces, which Trail
+	// remembers; nil: none.
+	Tracer trace.Tracer
+	Trail  *trail.Trail
 }
 
 // Sender pushes what this broker leads to the brokers that follow. Register it with
@@ -54,11 +60,13 @@ func New(o Options) *Sender {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	o.Receiver.Logger = o.Logger
+	o.Receiver.Logger, o.Receiver.Tracer = o.Logger, o.Tracer
 	m := newMetrics(o.Registerer)
 	s := &Sender{o: o, m: m, links: make(map[int32]*link), outlets: make(map[wal.ID]*outlet)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	o.Peers.Handle(peer.Replication, newReceiver(s.ctx, o.Receiver, m).Serve)
+	r := newReceiver(s.ctx, o.Receiver, m)
+	o.Peers.Handle(peer.TracedReplication, r.ServeTraced)
+	o.Peers.Handle(peer.Replication, r.Serve)
 	return s
 }
 

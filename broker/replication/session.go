@@ -23,6 +23,7 @@ type session struct {
 	inflight atomic.Int64 // bytes sent and not acknowledged
 	full     atomic.Bool  // the writer waits for room in the window
 	useful   atomic.Bool  // something was acknowledged
+	traced   bool         // traces may be told of
 
 	mu    sync.Mutex // guards what follows
 	slots map[uint32]*feed
@@ -69,9 +70,12 @@ func (s *session) run(known []*feed) ([]*feed, error) {
 	reader.Wait()
 	s.discard()
 	left := s.l.take(nil)
+	s.mu.Lock()
 	for _, f := range s.slots {
+		f.showLost()
 		left = append(left, f)
 	}
+	s.mu.Unlock()
 	left = append(left, s.stuck...)
 	if readErr != nil && !errors.Is(readErr, net.ErrClosed) {
 		err = readErr
@@ -168,6 +172,7 @@ func (s *session) forget(f *feed) {
 		s.inflight.Add(-x.bytes)
 	}
 	f.sent = nil
+	f.showLost()
 }
 
 // plan tells a follower how it comes into line.
@@ -260,6 +265,7 @@ func (s *session) send(f *feed, high int64) error {
 		chunk.Release()
 		return nil
 	}
+	s.showSent(f, f.next, chunk.NextOffset, chunk.Bytes)
 	from := len(s.arena)
 	s.arena = appendHead(s.arena, f.slot, high, chunk.Buffers)
 	s.bufs = append(s.bufs, s.arena[from:len(s.arena):len(s.arena)])

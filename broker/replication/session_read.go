@@ -69,6 +69,7 @@ func (s *session) acked(a pair) {
 		n++
 	}
 	f.sent = append(f.sent[:0], f.sent[n:]...)
+	f.showAcked(a.offset)
 	s.mu.Unlock()
 	s.useful.Store(true)
 	f.p.Acked(f.epoch, s.l.broker, a.offset)

@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelinehq/tideline/broker/partition"
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/internal/record"
 	"github.com/tidelinehq/tideline/internal/vfs/memfs"
@@ -26,6 +29,7 @@ type node struct {
 	peers  *peer.Host
 	sender *Sender
 	addr   string
+	trail  *trail.Trail // nil: it does not trace
 
 	mu    sync.Mutex
 	parts map[wal.ID]*partition.Partition
@@ -50,6 +54,8 @@ type network struct {
 	nodes map[int32]*node
 	// left is how many bytes until a connection that writes them ends; 0: never.
 	left atomic.Int64
+	// spans are those of the nodes that trace.
+	spans map[int32]*spanLog
 }
 
 func (n *network) add(t *testing.T, id int32, window int64) *node {
@@ -59,7 +65,7 @@ func (n *network) add(t *testing.T, id int32, window int64) *node {
 		t.Fatal(err)
 	}
 	x := &node{t: t, id: id, addr: listener.Addr().String(), parts: map[wal.ID]*partition.Partition{}}
-	if x.log, err = wal.Open(wal.Options{FS: memfs.New(0), Dir: "wal", FileBytes: 1 << 20, MaxBytes: 64 << 20, TailBytes: 1 << 20}); err != nil {
+	if x.log, err = wal.Open(wal.Options{Tracer: n.spans[id].tracer(), FS: memfs.New(0), Dir: "wal", FileBytes: 1 << 20, MaxBytes: 64 << 20, TailBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	x.peers = peer.New(peer.Options{
@@ -72,7 +78,12 @@ func (n *network) add(t *testing.T, id int32, window int64) *node {
 			return &flakyConn{c, &n.left}, nil
 		},
 	})
+	var tracer trace.Tracer
+	if spans := n.spans[id]; spans != nil {
+		tracer, x.trail = spans.tracer(), trail.New(100)
+	}
 	x.sender = New(Options{
+		Tracer: tracer, Trail: x.trail,
 		Peers: x.peers, WindowBytes: window, Index: func() uint64 { return 1 },
 		Address: func(broker int32) (string, bool) {
 			to, ok := n.nodes[broker]
@@ -111,7 +122,7 @@ func (x *node) open(index int32) *partition.Partition {
 	x.t.Helper()
 	id := wal.ID{Topic: [16]byte{9}, Partition: index}
 	p, err := partition.Open(partition.Options{
-		Topic: "t", ID: id, Log: x.log, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Topic: "t", ID: id, Log: x.log, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Trail: x.trail,
 		Settings: partition.Settings{MaxMessageBytes: 1 << 20, TimestampAfterMax: time.Hour, TimestampBeforeMax: 1 << 62},
 	})
 	if err != nil {
@@ -136,6 +147,11 @@ func (o told) Appended(_ *partition.Append, err error) { o <- err }
 
 func (x *node) append(p *partition.Partition, records int) told {
 	x.t.Helper()
+	return x.appendTraced(p, records, nil)
+}
+
+func (x *node) appendTraced(p *partition.Partition, records int, traced *partition.Trace) told {
+	x.t.Helper()
 	b := record.NewBuilder(record.Options{ProducerID: record.NoProducerID})
 	for i := range records {
 		if err := b.Add(record.Record{Value: fmt.Appendf(nil, "%0200d", i), Timestamp: 1000}); err != nil {
@@ -143,7 +159,7 @@ func (x *node) append(p *partition.Partition, records int) told {
 		}
 	}
 	done := make(told, 1)
-	if err := p.Append(&partition.Append{}, b.Build(), partition.FromClient, done); err != nil {
+	if err := p.Append(&partition.Append{Trace: traced}, b.Build(), partition.FromClient, done); err != nil {
 		x.t.Fatal(err)
 	}
 	return done

@@ -4,7 +4,7 @@
 //
 //	accept ─▶ hello, answer ─┬─ raft ────────▶ metadata/quorum, as a net.Listener (Streams)
 //	(or dial)                ├─ control ─────▶ requests and answers by type (Register, Call)
-//	                         └─ replication ─▶ the push streams
+//	                         └─ replication ─▶ the push streams, plain or traced
 //
 // # Hello
 //

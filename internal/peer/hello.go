@@ -17,6 +17,9 @@ const (
 	Raft        Kind = 1
 	Control     Kind = 2
 	Replication Kind = 3
+	// TracedReplication is Replication with frames that say which offsets belong to traces. Only a
+	// broker that traces asks for it, and does without where it is not served.
+	TracedReplication Kind = 4
 )
 
 // String returns the name of the kind.
@@ -28,6 +31,8 @@ func (k Kind) String() string {
 		return "control"
 	case Replication:
 		return "replication"
+	case TracedReplication:
+		return "traced replication"
 	}
 	return fmt.Sprintf("kind(%d)", uint16(k))
 }
@@ -50,8 +55,9 @@ var (
 
 // RefusedError is why the other side refused a connection. It is ErrRefused.
 type RefusedError struct {
-	Reason string
-	Final  bool // because of the cluster or the node id of one of the two: trying again is of no use
+	Reason   string
+	Final    bool // because of the cluster or the node id of one of the two: trying again is of no use
+	Unserved bool // nobody serves connections of this kind there, or not yet
 }
 
 // Error implements error.

@@ -278,7 +278,7 @@ func (h *Host) greet(ctx context.Context, raw net.Conn, address string, to int32
 	case err != nil:
 		return nil, err
 	case a.verdict != welcome:
-		return nil, &RefusedError{Reason: a.reason, Final: a.verdict == otherCluster || a.verdict == otherNode}
+		return nil, &RefusedError{Reason: a.reason, Final: a.verdict == otherCluster || a.verdict == otherNode, Unserved: a.verdict == noHandler}
 	case to != AnyNode && a.from.Node != to:
 		return nil, fmt.Errorf("%w: it is broker=%d", ErrProtocol, a.from.Node)
 	}
