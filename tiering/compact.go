@@ -74,7 +74,7 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 		return false, next, err
 	}
 	// Its requests to the object store are no part of the trace: there are as many as the partition has blocks.
-	_, span := e.o.Tracer.Start(ctx, "tiering.compact", trace.WithAttributes(attribute.Int("messaging.destination.partition.id", int(l.id.Partition))))
+	_, span := e.o.Tracer.Start(ctx, "tiering.compact", trace.WithAttributes(partitionOf(l.id)))
 	defer span.End()
 	start := e.o.Now()
 	err = c.run(ctx)

@@ -51,7 +51,7 @@ func (e *Engine) retain(ctx context.Context, id manifest.ID, settings Settings) 
 			bytes += segs[i].LogBytes
 		}
 		e.m.retainedBytes.Add(float64(bytes))
-		e.traceDone(ctx, "tiering.retain", start, attribute.Int("messaging.destination.partition.id", int(id.Partition)),
+		e.traceDone(ctx, "tiering.retain", start, partitionOf(id),
 			attribute.Int("tideline.segments", len(segs)), attribute.Int64("tideline.bytes", bytes))
 	}
 	return nil, nil

@@ -3,6 +3,7 @@ package tiering
 import (
 	"context"
 	"encoding/hex"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -48,8 +49,8 @@ type stage struct {
 //	tiering.commit                                           ├─ commit ──────────┤
 //
 // A roll concerns many producers. Its spans are a trace of their own, and in the trace of each producer whose records are in
-// the object there are spans of the same names and times, which are linked to the others. Who follows one record sees it
-// there without having to follow links.
+// the object there are spans of the same names and times, which link to the roll, as the roll links to the producer's. Who
+// follows one record sees it there without having to follow links.
 type rollTrace struct {
 	e      *Engine
 	object [16]byte
@@ -58,12 +59,19 @@ type rollTrace struct {
 	roll   trace.Span // nil before the object is built
 }
 
-// built begins the trace, when it is known that there is something to upload, or that it failed.
-func (t *rollTrace) built(ctx context.Context, partitions int, bytes int64) context.Context {
+// built begins the trace, when it is known what there is to upload. It links to the producers, whose samplers have decided already.
+func (t *rollTrace) built(ctx context.Context, items []*uploadItem, bytes int64) context.Context {
 	now := t.e.o.Now()
-	ctx, t.roll = t.e.o.Tracer.Start(ctx, "tiering.roll", trace.WithTimestamp(t.start), trace.WithAttributes(
+	var links []trace.Link
+	for i := 0; t.e.o.Traces != nil && i < len(items) && len(links) < maxCopies; i++ {
+		items[i].traces = t.e.producers(items[i], maxCopies-len(links))
+		for j := range items[i].traces {
+			links = append(links, trace.Link{SpanContext: items[i].traces[j].Parent})
+		}
+	}
+	ctx, t.roll = t.e.o.Tracer.Start(ctx, "tiering.roll", trace.WithTimestamp(t.start), trace.WithLinks(links...), trace.WithAttributes(
 		attribute.String("tideline.object.id", hex.EncodeToString(t.object[:])),
-		attribute.Int("tideline.partitions", partitions), attribute.Int64("tideline.bytes", bytes)))
+		attribute.Int("tideline.partitions", len(items)), attribute.Int64("tideline.bytes", bytes)))
 	_, build := t.e.o.Tracer.Start(ctx, "tiering.build", trace.WithTimestamp(t.start))
 	build.End(trace.WithTimestamp(now))
 	t.stages = append(t.stages, stage{"tiering.build", t.start, now})
@@ -87,25 +95,21 @@ func (t *rollTrace) begin(ctx context.Context, name string) (context.Context, fu
 // end ends the trace of a roll of which the ledger has taken the accepted sections, and tells the producers of these.
 func (t *rollTrace) end(accepted []*uploadItem) {
 	now := t.e.o.Now()
-	if t.e.o.Traces != nil {
-		for left, i := maxCopies, 0; left > 0 && i < len(accepted); i++ {
-			left -= t.tell(accepted[i], left, now)
+	for _, it := range accepted {
+		for i := range it.traces {
+			t.copy(it.lease.id, &it.traces[i], now)
 		}
 	}
 	t.roll.End(trace.WithTimestamp(now))
 }
 
-// tell copies the spans into the traces that wrote a section. It returns how many those are.
-func (t *rollTrace) tell(it *uploadItem, most int, now time.Time) int {
-	id, seg := it.lease.id, &it.segment
-	found := t.e.o.Traces.Between(id, seg.Base, seg.End, most)
+// producers returns the traces that wrote a section, at most so many.
+func (e *Engine) producers(it *uploadItem, most int) []ProducerTrace {
+	found := e.o.Traces.Between(it.lease.id, it.segment.Base, it.segment.End, most)
 	if len(found) == 0 && it.producer != nil {
 		found = []ProducerTrace{*it.producer}
 	}
-	for i := range found {
-		t.copy(id, &found[i], now)
-	}
-	return len(found)
+	return found
 }
 
 // copy shows the roll in a producer's trace.
@@ -113,7 +117,7 @@ func (t *rollTrace) copy(id manifest.ID, p *ProducerTrace, now time.Time) {
 	options := []trace.SpanStartOption{trace.WithTimestamp(t.start), trace.WithAttributes(
 		attribute.String("tideline.object.id", hex.EncodeToString(t.object[:])),
 		attribute.String("messaging.system", "kafka"), attribute.String("messaging.destination.name", p.Topic),
-		attribute.Int("messaging.destination.partition.id", int(id.Partition)), attribute.Int64("messaging.kafka.offset", p.First))}
+		partitionOf(id), attribute.Int64("messaging.kafka.offset", p.First))}
 	if shared := t.roll.SpanContext(); shared.IsSampled() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: shared}))
 	}
@@ -126,7 +130,6 @@ func (t *rollTrace) copy(id manifest.ID, p *ProducerTrace, now time.Time) {
 		part.End(trace.WithTimestamp(s.end))
 	}
 	span.End(trace.WithTimestamp(now))
-	t.roll.AddLink(trace.Link{SpanContext: span.SpanContext()})
 }
 
 // producerOf looks for the trace of a section whose producers nobody remembers, as after a change of leader.
@@ -140,6 +143,11 @@ func (e *Engine) producerOf(it *uploadItem, buffers [][]byte) {
 			it.producer = &p
 		}
 	}
+}
+
+// partitionOf is a partition's id as the conventions have it: a text.
+func partitionOf(id manifest.ID) attribute.KeyValue {
+	return attribute.String("messaging.destination.partition.id", strconv.Itoa(int(id.Partition)))
 }
 
 // traceDone makes the span of something that has ended, when it is known that it was worth one.

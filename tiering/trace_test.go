@@ -99,7 +99,7 @@ func TestRollIsToldToItsProducers(t *testing.T) {
 			t.Fatalf("the trace of producer %d: %v", n+1, c)
 		}
 		if len(c.Links()) != 1 || c.Links()[0].SpanContext.SpanID() != shared.SpanContext().SpanID() ||
-			!slices.ContainsFunc(shared.Links(), func(l sdktrace.Link) bool { return l.SpanContext.SpanID() == c.SpanContext().SpanID() }) {
+			!slices.ContainsFunc(shared.Links(), func(l sdktrace.Link) bool { return l.SpanContext.SpanID() == c.Parent().SpanID() }) {
 			t.Errorf("producer %d is not linked", n+1)
 		}
 		if !slices.Contains(c.Attributes(), attribute.String("messaging.destination.name", "orders")) {

@@ -23,9 +23,10 @@ type uploadItem struct {
 	epoch    int32
 	expected int64 // tiered offset that the section continues
 	segment  manifest.Segment
-	producer *ProducerTrace // found in the batches; nil: none was, or those that wrote them are remembered
-	looks    int            // that are left for it
-	err      error          // why this partition failed, when it is its own doing
+	traces   []ProducerTrace // that have part in it
+	producer *ProducerTrace  // found in the batches; nil: none was, or those that wrote them are remembered
+	looks    int             // that are left for it
+	err      error           // why this partition failed, when it is its own doing
 }
 
 // upload builds one object of the items, puts it and commits it. Failures of store and ledger go into the engine's
@@ -58,7 +59,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 	defer e.closeSpool(data)
 	defer e.track(object)()
 	t := &rollTrace{e: e, object: object, start: start}
-	ctx = t.built(ctx, len(items), data.size)
+	ctx = t.built(ctx, items, data.size)
 	var accepted []*uploadItem
 	defer func() { t.end(accepted) }()
 	up, done := t.begin(ctx, "tiering.upload")
