@@ -20,6 +20,8 @@ type Chunk struct {
 	// Base is the base offset of the first batch, which may be below the offset asked for; NextOffset follows the
 	// last batch. Both are the offset asked for when the chunk is empty.
 	Base, NextOffset int64
+	// DiskBytes is how many of the bytes were read from the log's files; the others were in memory.
+	DiskBytes int
 
 	slabs []*slab
 	bufs  []*readBuffer
@@ -304,7 +306,10 @@ func (r *reading) flush() error {
 				return err
 			}
 			frames = frames[size:]
-			if r.add(e, payload); r.full {
+			before := r.c.Bytes
+			r.add(e, payload)
+			r.c.DiskBytes += r.c.Bytes - before
+			if r.full {
 				break
 			}
 		}
