@@ -40,7 +40,7 @@ func (b *Broker) assemble(context.Context) error {
 	var err error
 	if b.engine, err = tiering.New(tiering.Options{
 		Ledger: l, Store: b.uploads, FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "spool"), Locator: b.locator,
-		Grace: b.cfg.TierGarbageGrace, Tracer: b.tracer, CleanInterval: min(cleanInterval, b.cfg.TierGarbageGrace),
+		Grace: b.cfg.TierGarbageGrace, Tracer: b.tracer, Traces: b.producerTraces(), CleanInterval: min(cleanInterval, b.cfg.TierGarbageGrace),
 		CompactOff: !b.cfg.CleanerEnable, CompactKeyBytes: b.cfg.CleanerBufferBytes, CompactKeyLoad: b.cfg.CleanerLoadFactor,
 		CompactBytesPerSecond: cleanerRate(b.cfg.CleanerBytesPerSecond), CompactInterval: b.cfg.CleanerBackoff,
 		WALUsage: func() (int64, int64) { u := b.log.Usage(); return u.Bytes, u.MaxBytes },
@@ -94,7 +94,7 @@ func (b *Broker) assemble(context.Context) error {
 		Config: b.cfg, Settings: b.replicas.config, Levels: b.levels,
 		Metadata: b.meta, Partitions: b.table, History: past, Groups: b.groups, Shares: b.sharePartitions, ShareState: b.shareStates,
 		TxnCoordinator: b.transactions, MarkerWritten: markerWritten(b.groups),
-		Purgatory: b.purgatory, Tracer: b.tracer, Gate: b.gate, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
+		Purgatory: b.purgatory, Tracer: b.tracer, Gate: b.gate, Trail: b.trail, Looker: b.looker, DiskUsage: b.diskUsage, WaitForRoom: b.replicas.waitForRoom,
 		SASL:   b.saslServer,
 		Policy: func() controller.Policy { return policyOf(b.replicas.config()) }, Quorum: metadataGroup{b.meta.Store, b}, Forward: b.forward(),
 	}, b.now, b.logger, b.registry)

@@ -49,6 +49,7 @@ type Broker struct {
 	tracer      trace.Tracer // nil: off
 	gate        *telemetry.Gate
 	trail       *trail.Trail // nil: off
+	looker      *trail.Looker
 	stopTracing func(context.Context) error
 	stopMetrics func(context.Context) error // of the export; nil: not begun
 	exporter    *clientmetrics.Exporter     // of what clients push; nil: off
@@ -154,7 +155,7 @@ func (b *Broker) trace(ctx context.Context) error {
 	b.stopTracing, b.gate = stop, gate
 	if _, off := provider.(noop.TracerProvider); !off {
 		b.tracer = provider.Tracer("github.com/tidelinehq/tideline")
-		b.trail = trail.New(trail.Entries)
+		b.trail, b.looker = trail.New(trail.Entries), trail.NewLooker(trail.LooksPerSecond)
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ const storeCheckTimeout = 3 * time.Second
 
 func (b *Broker) openStore(ctx context.Context) error {
 	logger := b.logger.With("part", "object_store")
-	options := retry.Options{Logger: logger, Registerer: b.registry}
+	options := retry.Options{Logger: logger, Registerer: b.registry, Tracer: b.tracer}
 	var err error
 	// Uploads and cold reads have connections and retry budgets of their own.
 	if b.uploads, err = b.deps.Store(ctx, options); err != nil {

@@ -41,6 +41,8 @@ type fetchOp struct {
 	deadline  time.Time // when a client that waits for more gets what there is
 	atOnce    int32     // the most that the client's quota gives it in one go
 	meter     meter
+	times     fetchTimes
+	spans     fetchSpans
 	fields    []byte
 	bufs      net.Buffers
 }
@@ -218,7 +220,9 @@ func (op *fetchOp) start() {
 // must not wait for the object store.
 func (op *fetchOp) serve(last, inline bool) {
 	budget := op.grant()
+	op.times.look(op.api.now())
 	bytes, cold, ready := op.readLocals(budget)
+	op.times.found = op.api.now()
 	switch {
 	case cold > 0 && inline:
 		op.meter.pause()
@@ -242,7 +246,11 @@ func (op *fetchOp) serve(last, inline bool) {
 func (op *fetchOp) finish(budget, cold int) {
 	ctx, cancel := context.WithTimeout(op.api.ctx, coldReadTimeout)
 	defer cancel()
+	op.times.asked = op.api.now()
+	ctx, traced := op.traceCold(ctx)
 	op.readCold(ctx, budget, cold)
+	op.times.came = op.api.now()
+	traced()
 	op.meter.resume()
 	op.respond()
 }
@@ -263,10 +271,13 @@ func (op *fetchOp) park(have int) {
 	}
 	again := func(last bool) {
 		defer op.recovered(a, r)
+		op.times.wake(a.now())
 		op.meter.resume()
 		op.serve(last, false)
 	}
-	wait := op.deadline.Sub(a.now())
+	now := a.now()
+	op.times.park(now)
+	wait := op.deadline.Sub(now)
 	need := int64(min(op.req.MinBytes, op.maxBytes())) - int64(have)
 	op.meter.pause()
 	if wait > 0 {
@@ -291,6 +302,7 @@ func (op *fetchOp) recovered(a *API, r *server.Request) {
 	a.metrics.panics.Inc()
 	a.logger.Error("panic in a fetch", "panic", p, "client", r.Conn.RemoteAddr(), "stack", string(debug.Stack()))
 	op.release()
+	op.sent(a.now())
 	a.responseBytes.give(op.granted)
 	r.Respond(server.Response{Close: true})
 }
@@ -310,7 +322,8 @@ func (op *fetchOp) respond() {
 	op.api.responseBytes.give(op.granted - used)
 	op.granted = used
 	op.bufs, op.fields = op.resp.AppendTo(op.bufs[:0], op.fields[:0], op.r.Version)
-	op.api.traced(op.r)
+	op.trace()
+	op.times.answered = op.api.now()
 	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free})
 }
 
@@ -389,6 +402,8 @@ const keepFetchParts = 1024
 
 // free gives back everything once the response was written.
 func (op *fetchOp) free() {
+	op.sent(op.api.now())
+	op.times = fetchTimes{}
 	op.release()
 	if op.granted != 0 {
 		op.api.responseBytes.give(op.granted)

@@ -77,6 +77,7 @@ type API struct {
 	tokenIDs      tokenIDs
 	metrics       *metrics
 	produceStages produceStages
+	fetchStages   fetchStages
 	refusals      logLimit
 	now           func() time.Time
 	logger        *slog.Logger

@@ -19,6 +19,7 @@ import (
 	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/broker/telemetry/clientmetrics"
+	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/metadata"
 	"github.com/tidelinehq/tideline/metadata/controller"
 	command "github.com/tidelinehq/tideline/metadata/record"
@@ -123,6 +124,9 @@ type Deps struct {
 	// Tracer makes the spans kafka.<ApiName>; nil when tracing is off. Gate decides of which requests, and is nil then, too.
 	Tracer trace.Tracer
 	Gate   *telemetry.Gate
+	// Trail remembers which traces wrote which offsets, and Looker finds those that it has forgotten; nil: off.
+	Trail  *trail.Trail
+	Looker *trail.Looker
 	// DiskUsage returns size and free bytes of the file system of data.dir.
 	DiskUsage func() (total, free int64)
 	// WaitForRoom blocks while the write-ahead log has no room for so many bytes. It
@@ -160,5 +164,6 @@ func New(d Deps, now func() time.Time, logger *slog.Logger, registerer prometheu
 	}
 	a.metrics = newMetrics(a, registerer)
 	a.produceStages = newProduceStages(registerer)
+	a.fetchStages = newFetchStages(registerer)
 	return a
 }

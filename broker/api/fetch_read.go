@@ -28,6 +28,7 @@ type fetchPart struct {
 	seen    int64 // high watermark at the last look, or last stable offset: what the client waits for
 	cold    bool
 	chunk   releaser
+	next    int64 // offset after the records; only where there are some
 	records [][]byte
 	bytes   int
 	held    int // memory that the chunk takes until it is released, its bytes at least
@@ -132,8 +133,9 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		}
 		return true
 	case chunk != nil:
-		part.chunk, part.records, part.bytes = chunk, chunk.Buffers, chunk.Bytes
+		part.chunk, part.records, part.bytes, part.next = chunk, chunk.Buffers, chunk.Bytes, chunk.NextOffset
 		part.held = max(chunk.Bytes, chunk.Held())
+		op.times.read(chunk)
 		part.look()
 		if op.isolation == partition.ReadCommitted {
 			return op.abortedLocal(part, chunk.NextOffset)
@@ -188,6 +190,8 @@ func (op *fetchOp) readCold(ctx context.Context, budget, n int) {
 			continue
 		}
 		part.chunk, part.records, part.bytes, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes, r.Chunk.Bytes
+		part.next = r.Chunk.NextOffset
+		op.times.cold.Add(&r.Chunk.Stats)
 		part.look()
 		if op.isolation == partition.ReadCommitted {
 			op.abortedCold(ctx, part, r.Chunk.NextOffset)
