@@ -196,6 +196,9 @@ func (b *Broker) observe(ctx context.Context) error {
 	if err := b.registry.Register(&collector{b: b, forecast: f}); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	if err := b.observeGroups(); err != nil {
+		return fmt.Errorf("metrics of groups: %w", err)
+	}
 	b.background(func() { f.watch(b.run, func() int64 { return b.log.Usage().Bytes }, b.now) })
 	stop, err := telemetry.ExportMetrics(ctx, telemetry.MetricOptions{
 		Version: b.Version, NodeID: b.cfg.NodeID, Gatherer: b.registry, Getenv: os.Getenv, Logger: b.logger.With("part", "metrics"),

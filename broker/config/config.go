@@ -181,6 +181,9 @@ type Config struct {
 	AuditLogTopic     string `key:"audit.log.topic"` // empty: events are only log lines
 	TelemetryMaxBytes int32  `key:"telemetry.max.bytes"`
 
+	GroupLagInterval  time.Duration `key:"metrics.group.lag.interval.ms"` // 0: off
+	GroupLagMaxSeries int32         `key:"metrics.group.lag.max.series"`
+
 	LoggingLevel  string `key:"logging.level"`
 	LoggingFormat string `key:"logging.format"`
 
