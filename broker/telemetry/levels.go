@@ -179,7 +179,9 @@ func (h *leveled) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 // Handle implements slog.Handler.
-func (h *leveled) Handle(ctx context.Context, r slog.Record) error { return h.inner.Handle(ctx, r) }
+func (h *leveled) Handle(ctx context.Context, r slog.Record) error {
+	return h.inner.Handle(ctx, withSpan(ctx, r))
+}
 
 // WithAttrs implements slog.Handler.
 func (h *leveled) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	prombridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
@@ -52,38 +50,7 @@ func ExportMetrics(ctx context.Context, o MetricOptions) (stop func(context.Cont
 	if err != nil {
 		return nil, err
 	}
-	bridge := prombridge.NewMetricProducer(prombridge.WithGatherer(o.Gatherer))
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithResource(about),
-		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithProducer(bridge))))
+		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithProducer(newBridge(o.Gatherer)))))
 	return provider.Shutdown, nil
-}
-
-// exporterOf reads which exporter of a signal, TRACES or METRICS, the environment asks for.
-func exporterOf(getenv func(string) string, signal string) (on bool, protocol string, err error) {
-	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, "", nil
-	}
-	switch name := getenv("OTEL_" + signal + "_EXPORTER"); name {
-	case "none":
-		return false, "", nil
-	case "otlp":
-	case "":
-		if getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") == "" {
-			return false, "", nil
-		}
-	default:
-		return false, "", fmt.Errorf("telemetry: unknown exporter: OTEL_%s_EXPORTER=%q, allowed are otlp and none", signal, name)
-	}
-	protocol = getenv("OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	switch protocol {
-	case "":
-		protocol = "http/protobuf"
-	case "grpc", "http/protobuf":
-	default:
-		return false, "", fmt.Errorf("telemetry: unknown protocol: OTEL_EXPORTER_OTLP_PROTOCOL=%q, allowed are grpc and http/protobuf", protocol)
-	}
-	return true, protocol, nil
 }

@@ -56,7 +56,7 @@ func TestTraceExporter(t *testing.T) {
 		{env("OTEL_TRACES_EXPORTER", "zipkin"), false, "", true},
 		{env("OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"), false, "", true},
 	} {
-		on, protocol, err := traceExporter(test.env)
+		on, protocol, err := exporterOf(test.env, "TRACES")
 		if on != test.on || protocol != test.protocol || (err != nil) != test.fails {
 			t.Errorf("%+v: %v %q %v", test, on, protocol, err)
 		}

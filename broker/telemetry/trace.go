@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -32,7 +29,7 @@ type TraceOptions struct {
 // by the exporters and the SDK. A protocol or exporter that is not there is an
 // error.
 func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, func(context.Context) error, error) {
-	on, protocol, err := traceExporter(o.Getenv)
+	on, protocol, err := exporterOf(o.Getenv, "TRACES")
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -51,18 +48,9 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, 
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		o.Logger.Warn("spans were not exported", "error", err)
 	}))
-	about, err := resource.New(ctx,
-		resource.WithAttributes(
-			attribute.String("service.name", "tideline"),
-			attribute.String("service.version", o.Version),
-			attribute.String("service.instance.id", fmt.Sprint(o.NodeID)),
-		),
-		resource.WithHost(),
-		resource.WithTelemetrySDK(),
-		resource.WithFromEnv(), // last: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
-	)
+	about, err := newResource(ctx, o.Version, o.NodeID)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("telemetry: resource: %w", err)
+		return nil, nil, nil, err
 	}
 	gate := newGate(environmentSampler(o.Getenv, o.Logger))
 	var sampler sdktrace.Sampler = gate.limited
@@ -72,34 +60,4 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, 
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about),
 		sdktrace.WithSampler(settled{sampler}), sdktrace.WithIDGenerator(ids{}))
 	return provider, gate, provider.Shutdown, nil
-}
-
-// traceExporter reads which exporter the environment asks for.
-func traceExporter(getenv func(string) string) (on bool, protocol string, err error) {
-	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, "", nil
-	}
-	switch name := getenv("OTEL_TRACES_EXPORTER"); name {
-	case "none":
-		return false, "", nil
-	case "otlp":
-	case "":
-		if getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-			return false, "", nil
-		}
-	default:
-		return false, "", fmt.Errorf("telemetry: unknown exporter: OTEL_TRACES_EXPORTER=%q, allowed are otlp and none", name)
-	}
-	protocol = getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	switch protocol {
-	case "":
-		protocol = "http/protobuf"
-	case "grpc", "http/protobuf":
-	default:
-		return false, "", fmt.Errorf("telemetry: unknown protocol: OTEL_EXPORTER_OTLP_PROTOCOL=%q, allowed are grpc and http/protobuf", protocol)
-	}
-	return true, protocol, nil
 }

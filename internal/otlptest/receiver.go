@@ -29,6 +29,7 @@ type Receiver struct {
 	mu      sync.Mutex
 	news    chan struct{} // closed, and made anew, when something came
 	spans   []Span
+	metrics map[metricKey]Metric
 	dropped int
 }
 
@@ -48,6 +49,7 @@ func Start() (*Receiver, error) {
 	}
 	mux := http.NewServeMux()
 	r.takeTraces(mux)
+	r.takeMetrics(mux)
 	r.web = &http.Server{Handler: mux}
 	r.serving.Go(func() { _ = r.web.Serve(web) }) // it ends with Close, for which there is no other reason
 	r.serving.Go(func() { _ = r.rpc.Serve(rpc) })
