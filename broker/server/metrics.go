@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/broker/wire"
 )
 
@@ -101,6 +103,11 @@ func (m *metrics) received(key, version int16, bytes int) {
 	(*c).Inc()
 }
 
-func (m *metrics) responded(key int16, d time.Duration) {
+// responded counts a reply; span is that of the request, nil when it is not traced.
+func (m *metrics) responded(key int16, d time.Duration, span *trace.SpanContext) {
+	if span != nil {
+		telemetry.Observe(m.apis[key].seconds, d.Seconds(), *span)
+		return
+	}
 	m.apis[key].seconds.Observe(d.Seconds())
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Request is one request. It is pooled: after Respond only a holder of a Retain
@@ -45,6 +47,8 @@ type Response struct {
 	Done    func()      // called once, from any goroutine, after the bytes were written or the connection died; must not block
 	Close   bool        // close the connection after this reply
 	None    bool        // no reply at all (acks=0); Close and Done still hold
+	// Span is that of the request, if it is traced: it becomes the exemplar of the request's time.
+	Span *trace.SpanContext
 }
 
 // size is the length of the body.
@@ -80,7 +84,7 @@ func (r *Request) Respond(resp Response) {
 		panic("server: second reply to a request")
 	}
 	c := r.Conn
-	c.server.metrics.responded(r.Key, c.server.options.Now().Sub(r.Received))
+	c.server.metrics.responded(r.Key, c.server.options.Now().Sub(r.Received), resp.Span)
 	r.releaseFrame()
 	c.respond(r, resp)
 }
