@@ -18,12 +18,13 @@ import (
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
-// partitionCounts are how the partitions of a cluster are, as one broker sees it. All but offline are of the
+// partitionCounts are how the partitions of a cluster are, as one broker sees it. All but offline and leaderlessIn are of the
 // partitions that this broker leads, so that the sum over the brokers is that of the cluster.
 type partitionCounts struct {
 	leaders, replicas                            int
 	underReplicated, underMinISR, atMinISR       int
 	offline, misplaced, reassigned, leaderlessIn int
+	segments, storedBytes, logBytes              int64 // in the object store
 }
 
 // countPartitions looks at all partitions of an image.
@@ -40,6 +41,7 @@ func countPartitions(image *metadata.Image, node int32, policy controller.Policy
 			continue
 		}
 		n.leaders++
+		n.segments, n.storedBytes, n.logBytes = n.segments+p.Ledger.Segments, n.storedBytes+p.Ledger.StoredBytes, n.logBytes+p.Ledger.LogBytes
 		if len(p.ISR) < len(p.Replicas)-len(p.Adding) {
 			n.underReplicated++
 		}
@@ -89,6 +91,10 @@ var (
 	misplacedDesc       = newGaugeDesc("partition_not_preferred", "Partitions led here whose preferred leader is another broker.")
 	reassignedDesc      = newGaugeDesc("partition_reassigning", "Partitions led here whose replicas are being moved.")
 
+	segmentsDesc    = newGaugeDesc("partition_segments", "Segments in the object store of the partitions led here.")
+	storedBytesDesc = newGaugeDesc("partition_stored_bytes", "Bytes in the object store of the partitions led here, as they lie there.")
+	logBytesDesc    = newGaugeDesc("partition_log_bytes", "Bytes of record batches in the object store of the partitions led here, before the blocks are compressed.")
+
 	lagRecordsDesc = newGaugeDesc("replication_follower_lag_records", "The most records of one partition led here that a follower on the broker lacks.", "follower")
 	lagSecondsDesc = newGaugeDesc("replication_follower_lag_seconds", "The longest time for which a follower on the broker has lacked something of one partition led here.", "follower")
 
@@ -106,7 +112,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		leadersDesc, replicasDesc, underReplicatedDesc, underMinISRDesc, atMinISRDesc, offlineDesc, leaderlessDesc, misplacedDesc, reassignedDesc,
-		lagRecordsDesc, lagSecondsDesc, openDesc, unstableDesc, silentDesc, lateDesc, diskFreeDesc, diskTotalDesc, walFullDesc,
+		segmentsDesc, storedBytesDesc, logBytesDesc, lagRecordsDesc, lagSecondsDesc, openDesc, unstableDesc, silentDesc, lateDesc, diskFreeDesc, diskTotalDesc, walFullDesc,
 	} {
 		ch <- d
 	}
@@ -118,9 +124,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	n := c.partitions()
-	for d, v := range map[*prometheus.Desc]int{
-		leadersDesc: n.leaders, replicasDesc: n.replicas, underReplicatedDesc: n.underReplicated, underMinISRDesc: n.underMinISR, atMinISRDesc: n.atMinISR,
-		offlineDesc: n.offline, leaderlessDesc: n.leaderlessIn, misplacedDesc: n.misplaced, reassignedDesc: n.reassigned,
+	for d, v := range map[*prometheus.Desc]int64{
+		leadersDesc: int64(n.leaders), replicasDesc: int64(n.replicas), underReplicatedDesc: int64(n.underReplicated), underMinISRDesc: int64(n.underMinISR),
+		atMinISRDesc: int64(n.atMinISR), offlineDesc: int64(n.offline), leaderlessDesc: int64(n.leaderlessIn), misplacedDesc: int64(n.misplaced),
+		reassignedDesc: int64(n.reassigned), segmentsDesc: n.segments, storedBytesDesc: n.storedBytes, logBytesDesc: n.logBytes,
 	} {
 		gauge(d, float64(v))
 	}

@@ -48,7 +48,9 @@ func New(o Options) (*Engine, error) {
 		o: o, m: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
 		leases: map[manifest.ID]*Lease{}, active: map[[16]byte]bool{}, parked: map[[16]byte]*backoff{},
 	}
-	e.registerGauges(o.Registerer)
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(lagCollector{e})
+	}
 	return e, e.Tune(o.tuning())
 }
 

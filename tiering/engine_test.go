@@ -4,10 +4,13 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/manifest"
@@ -164,6 +167,8 @@ func TestOutageDrains(t *testing.T) {
 		}
 		o := w.options(w.state.Broker(1, true))
 		o.WALUsage = func() (int64, int64) { return 600_000, 1_000_000 }
+		registry := prometheus.NewRegistry()
+		o.Registerer = registry
 		e, stop := w.run(o)
 		w.store.SetDown(true)
 		for range 120 {
@@ -177,6 +182,11 @@ func TestOutageDrains(t *testing.T) {
 		if s.Store.Failures == 0 || s.Store.Err == nil || s.WALFullIn <= 0 || s.Total.LagRecords != 20*120 || s.Total.Lag < 15*time.Minute {
 			t.Fatalf("status of the outage: %+v %+v fullIn=%s", s.Store, s.Total, s.WALFullIn)
 		}
+		told := gauges(t, registry)
+		if late := s.Total.Lag - time.Minute; told["recovery_point_lag_records"] != 20*120 || told["recovery_point_lag_seconds"] != s.Total.Lag.Seconds() ||
+			told["roll_overdue_seconds"] != late.Seconds() || told["faulty_partitions"] != 0 || told["paused_partitions"] != 0 {
+			t.Errorf("metrics of the outage: %v, of %s late", told, late)
+		}
 		if n := w.state.Applied("BeginUpload"); n > 40 {
 			t.Errorf("%d tries in 20 minutes", n)
 		}
@@ -187,12 +197,34 @@ func TestOutageDrains(t *testing.T) {
 		if s := e.Status(); s.Store.Failures != 0 || s.Total.LagRecords != 0 || s.Total.Lag != 0 {
 			t.Fatalf("status after: %+v %+v", s.Store, s.Total)
 		}
+		for name, v := range gauges(t, registry) {
+			if v != 0 {
+				t.Errorf("%s is %v after the outage", name, v)
+			}
+		}
 		pass(3 * time.Hour)
 		synctest.Wait()
 		stop()
 		w.check()
 		w.clean()
 	})
+}
+
+// gauges are the metrics of how far the bucket is behind.
+func gauges(t *testing.T, r *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]float64)
+	for _, f := range families {
+		switch name := strings.TrimPrefix(f.GetName(), "tideline_tiering_"); name {
+		case "pending_bytes", "recovery_point_lag_records", "recovery_point_lag_seconds", "roll_overdue_seconds", "faulty_partitions", "paused_partitions":
+			out[name] = f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return out
 }
 
 func TestAStaleLeaderLosesOnlyItsOwn(t *testing.T) {

@@ -110,33 +110,64 @@ func (l *Lease) status(now time.Time) PartitionStatus {
 	return p
 }
 
-// registerGauges offers what is computed when it is asked for.
-func (e *Engine) registerGauges(r prometheus.Registerer) {
-	if r == nil {
-		return
+// lagCollector offers how far the bucket is behind, which is computed when it is asked for.
+type lagCollector struct{ e *Engine }
+
+var (
+	pendingDesc = prometheus.NewDesc("tideline_tiering_pending_bytes",
+		"Record batches of led partitions that are committed and not in the object store yet.", nil, nil)
+	lagRecordsDesc = prometheus.NewDesc("tideline_tiering_recovery_point_lag_records",
+		"Committed records of led partitions that are not in the object store yet: what a restore from the bucket alone would lose.", nil, nil)
+	lagSecondsDesc = prometheus.NewDesc("tideline_tiering_recovery_point_lag_seconds",
+		"Age of the oldest committed record of a led partition that is not in the object store yet.", nil, nil)
+	overdueDesc = prometheus.NewDesc("tideline_tiering_roll_overdue_seconds",
+		"How much longer than tier.roll.ms the oldest of them waits, of partitions that are not paused; 0 while all go up in time.", nil, nil)
+	faultyDesc = prometheus.NewDesc("tideline_tiering_faulty_partitions",
+		"Led partitions whose last upload failed for reasons of their own, as damage in the local log.", nil, nil)
+	pausedDesc = prometheus.NewDesc("tideline_tiering_paused_partitions",
+		"Led partitions with something to upload whose tiering is paused.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c lagCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pendingDesc, lagRecordsDesc, lagSecondsDesc, overdueDesc, faultyDesc, pausedDesc} {
+		ch <- d
 	}
-	r.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tideline_tiering_pending_bytes",
-			Help: "Record batches of led partitions that are committed and not in the object store yet."}, func() float64 {
-			var n int64
-			for _, l := range e.pendingLeases() {
-				n += l.hint.Load()
-			}
-			return float64(n)
-		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tideline_tiering_recovery_point_lag_seconds",
-			Help: "Age of the oldest committed record of a led partition that is not in the object store yet."}, func() float64 {
-			now, lag := e.o.Now(), time.Duration(0)
-			for _, l := range e.pendingLeases() {
-				if st := l.src.Status(); st.PendingBytes > 0 {
-					lag = max(lag, now.Sub(st.OldestPending))
-				}
-			}
-			return lag.Seconds()
-		}),
-	)
 }
 
+// Collect implements prometheus.Collector. Only partitions that wait are looked at: one in which nothing happens costs nothing.
+func (c lagCollector) Collect(ch chan<- prometheus.Metric) {
+	var pending, records int64
+	var lag, overdue time.Duration
+	var faulty, paused int
+	now := c.e.o.Now()
+	for _, l := range c.e.pendingLeases() {
+		pending += l.hint.Load()
+		p := l.status(now)
+		records += p.LagRecords
+		if p.Fault != nil {
+			faulty++
+		}
+		if p.PendingBytes == 0 {
+			continue
+		}
+		lag = max(lag, p.Lag)
+		if p.Paused {
+			paused++
+			continue
+		}
+		overdue = max(overdue, p.Lag-l.src.Settings().RollAfter)
+	}
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	gauge(pendingDesc, float64(pending))
+	gauge(lagRecordsDesc, float64(records))
+	gauge(lagSecondsDesc, lag.Seconds())
+	gauge(overdueDesc, overdue.Seconds())
+	gauge(faultyDesc, float64(faulty))
+	gauge(pausedDesc, float64(paused))
+}
+
+// pendingLeases are those that have something to upload, as far as the engine was told.
 func (e *Engine) pendingLeases() (out []*Lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
