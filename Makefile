@@ -191,6 +191,10 @@ release: ## archives, Debian packages and OCI images for amd64 and arm64, bills 
 .PHONY: release-check
 release-check: release ## made a second time elsewhere, the same bytes; package and image run in clean roots (Debian, root), 10 minutes
 	scripts/release-check.sh '$(DIST)'
+# Needs terraform and the AWS provider, from the registry or a mirror; see scripts/terraform.sh.
+.PHONY: terraform
+terraform: ## the AWS modules and examples against a mocked AWS, from fmt to destroy, 8 minutes; TERRAFORM=quick without the examples
+	nice -n 10 scripts/terraform.sh $(TERRAFORM)
 
 .PHONY: clean
 clean: ## remove what build made; tools stay
