@@ -17,6 +17,10 @@ locals {
     "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${replace(aws_ebs_volume.wal[k].id, "-", "")}"
   }
 
+  # By itself a broker takes 64 GiB of a larger disk. This one is nobody else's: four fifths are for the WAL, a tenth
+  # is for the cache of what is read from the bucket.
+  wal_settings = local.local ? {} : { "wal.max.bytes" = "${floor(0.8 * var.wal_disk.size_gib)}GiB" }
+
   # What a machine would be made of now.
   made_of = { for k, n in local.nodes : k => sha256(join("\n", [local.image, var.instance_type, module.cloudinit[k].user_data])) }
 }
@@ -51,7 +55,7 @@ module "cloudinit" {
   scraped        = length(var.telemetry.scrape_cidrs) > 0
   object_store   = local.object_store
   package        = var.package
-  settings       = var.settings
+  settings       = merge(local.wal_settings, var.settings)
   tls            = var.tls
   secrets        = var.secrets
   data_device    = local.devices[each.key]

@@ -90,25 +90,39 @@ run "more_brokers_than_zones" {
   }
 }
 
-run "local_disks" {
+run "local_disks_and_peers" {
   command = plan
 
   variables {
     instance_type = "i4i.xlarge"
     wal_disk      = { type = "local" }
+    peers         = { west = ["b1.west.internal:9092"] }
   }
 
   assert {
     condition     = length(aws_ebs_volume.wal) == 0 && strcontains(output.user_data["1"], "nvme-Amazon_EC2_NVMe_Instance_Storage_*")
     error_message = "A disk of the machine itself is looked for by its model."
   }
+  assert {
+    condition     = !strcontains(output.user_data["1"], "wal.max.bytes")
+    error_message = "How large a disk of the machine itself is, the broker finds out."
+  }
+  assert {
+    condition     = [for f in yamldecode(output.user_data["1"]).write_files : f.content if f.path == "/etc/tideline/peers/west.properties"][0] == "bootstrap.servers=b1.west.internal:9092\n"
+    error_message = "The machines know of the other cluster."
+  }
 }
 
-run "arm_image" {
+run "arm_image_and_unknown_price" {
   command = plan
 
   variables {
-    instance_type = "m7g.large"
+    instance_type = "m99g.large"
+  }
+
+  assert {
+    condition     = output.estimated_monthly_cost_usd.total == null
+    error_message = "A price that is not known is not guessed."
   }
 
   assert {
@@ -165,93 +179,42 @@ run "given_network_and_bucket" {
   }
 }
 
-run "peers_are_told" {
+# Each variable that is wrong is told of by itself.
+run "refused" {
   command = plan
 
   variables {
-    peers = { west = ["b1.west.internal:9092"] }
-  }
-
-  assert {
-    condition     = [for f in yamldecode(output.user_data["1"]).write_files : f.content if f.path == "/etc/tideline/peers/west.properties"] == ["bootstrap.servers=b1.west.internal:9092\n"]
-    error_message = "The machines know of the other cluster."
-  }
-}
-
-run "unknown_price" {
-  command = plan
-
-  variables {
-    instance_type = "m9z.large"
-  }
-
-  assert {
-    condition     = output.estimated_monthly_cost_usd.total == null
-    error_message = "A price that is not known is not guessed."
-  }
-}
-
-run "two_brokers_are_refused" {
-  command = plan
-  variables {
+    name       = "Orders!"
     node_count = 2
+    voters     = 4
+    wal_disk   = { type = "gp2" }
+    bucket     = { name = "example-orders", object_lock_days = 1, force_destroy = true }
+    network    = { cidr = "10.42.0.0/28" }
+    telemetry  = { scrape_cidrs = ["0.0.0.0/0"] }
+    access     = { kind = "dns", domain = "kafka.example.com", zone_id = "Z1" }
   }
-  expect_failures = [var.node_count]
+
+  expect_failures = [var.name, var.node_count, var.voters, var.wal_disk, var.bucket, var.network, var.telemetry, var.access]
 }
 
-run "even_voters_are_refused" {
+run "impossible_throughput_and_even_voters" {
   command = plan
+
   variables {
     node_count = 4
     voters     = 4
+    wal_disk   = { iops = 3000, throughput = 1000 }
   }
-  expect_failures = [var.voters]
+
+  expect_failures = [var.voters, var.wal_disk]
 }
 
-run "slow_disks_are_refused" {
+run "local_disk_of_a_type_without_one" {
   command = plan
-  variables {
-    wal_disk = { type = "gp2" }
-  }
-  expect_failures = [var.wal_disk]
-}
 
-run "impossible_throughput_is_refused" {
-  command = plan
-  variables {
-    wal_disk = { iops = 3000, throughput = 1000 }
-  }
-  expect_failures = [var.wal_disk]
-}
-
-run "local_disk_of_a_type_without_one_is_refused" {
-  command = plan
   variables {
     wal_disk = { type = "local" }
   }
+
   expect_failures = [var.wal_disk]
-}
-
-run "lock_that_cannot_be_destroyed_is_refused" {
-  command = plan
-  variables {
-    bucket = { name = "example-orders", object_lock_days = 1, force_destroy = true }
-  }
-  expect_failures = [var.bucket]
-}
-
-run "the_world_cannot_scrape" {
-  command = plan
-  variables {
-    telemetry = { scrape_cidrs = ["0.0.0.0/0"] }
-  }
-  expect_failures = [var.telemetry]
-}
-
-run "names_are_checked" {
-  command = plan
-  variables {
-    name = "Orders!"
-  }
-  expect_failures = [var.name]
 }
