@@ -88,7 +88,7 @@ unset AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION
 moto() {
   local port
   port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-  "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >"$work/$1.moto.log" 2>&1 &
+  "$venv/bin/python" "$root/terraform/check/aws.py" "$port" >"$work/$1.moto.log" 2>&1 &
   pids+=($!)
   echo "http://127.0.0.1:$port" >"$work/$1.url"
   for _ in $(seq 120); do

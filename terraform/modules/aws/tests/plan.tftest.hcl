@@ -186,7 +186,6 @@ run "refused" {
   variables {
     name       = "Orders!"
     node_count = 2
-    voters     = 4
     wal_disk   = { type = "gp2" }
     bucket     = { name = "example-orders", object_lock_days = 1, force_destroy = true }
     network    = { cidr = "10.42.0.0/28" }
@@ -194,7 +193,7 @@ run "refused" {
     access     = { kind = "dns", domain = "kafka.example.com", zone_id = "Z1" }
   }
 
-  expect_failures = [var.name, var.node_count, var.voters, var.wal_disk, var.bucket, var.network, var.telemetry, var.access]
+  expect_failures = [var.name, var.node_count, var.wal_disk, var.bucket, var.network, var.telemetry, var.access]
 }
 
 run "impossible_throughput_and_even_voters" {
