@@ -193,7 +193,7 @@ release-check: release ## made a second time elsewhere, the same bytes; package 
 	scripts/release-check.sh '$(DIST)'
 # Needs terraform and the AWS provider, from the registry or a mirror; see scripts/terraform.sh.
 .PHONY: terraform
-terraform: ## the AWS modules and examples against a mocked AWS, from fmt to destroy, 8 minutes; TERRAFORM=quick without the examples
+terraform: ## the AWS modules and examples against a mocked AWS, from fmt to destroy, 8 minutes; TERRAFORM=quick or examples for a part
 	nice -n 10 scripts/terraform.sh $(TERRAFORM)
 
 .PHONY: clean

@@ -3,7 +3,8 @@
 # examples from apply to destroy. `make terraform` calls it. Everything is said into one log, .data/terraform/log.
 #
 #   scripts/terraform.sh            all of it
-#   scripts/terraform.sh quick      without the examples, a minute
+#   scripts/terraform.sh quick      without the examples
+#   scripts/terraform.sh examples   the examples alone
 #
 #   TF_PROVIDER_MIRROR=DIR          where the AWS provider lies, as `terraform providers mirror` lays it out; else it is looked for
 #                                   on this machine, and else the registry is asked
@@ -21,7 +22,7 @@ mode=${1:-all}
 say() { printf '%s terraform.sh: %s\n' "$(date +%H:%M:%S)" "$*"; }
 die() { say "$*" >&2; exit 1; }
 
-[[ $mode == all || $mode == quick ]] || die "usage: terraform.sh [all | quick]"
+[[ $mode == all || $mode == quick || $mode == examples ]] || die "usage: terraform.sh [all | quick | examples]"
 command -v terraform >/dev/null ||
   die "terraform is missing. Install version 1.9 or later (https://developer.hashicorp.com/terraform/install), and the AWS provider 5.80 or later if the registry is out of reach (TF_PROVIDER_MIRROR)"
 command -v python3 >/dev/null || die "python3 is missing"
@@ -45,7 +46,7 @@ say "$(terraform version 2>/dev/null | head -1), log in .data/terraform/log"
 # The provider: $TF_PROVIDER_MIRROR, or whatever lies on this machine in the layout HOST/NAMESPACE/TYPE/VERSION/OS_ARCH.
 mirror=${TF_PROVIDER_MIRROR:-}
 if [[ -z $mirror ]]; then
-  found=$(find /opt /usr/local /usr/share /var/lib "${HOME:-/nowhere}" -maxdepth 9 -type f -path '*/hashicorp/aws/*' -name 'terraform-provider-aws*' 2>/dev/null | head -1 || true)
+  found=$(find /opt /usr/local/share /usr/share/terraform /var/lib/terraform "${HOME:-/nowhere}/.terraform.d" -maxdepth 9 -type f -path '*/hashicorp/aws/*' -name 'terraform-provider-aws*' 2>/dev/null | head -1 || true)
   [[ -z $found ]] || mirror=${found%/*/hashicorp/aws/*}
 fi
 if [[ -n $mirror ]]; then
@@ -108,20 +109,24 @@ find "$work/terraform" \( -name .terraform -o -name '*.tfstate*' -o -name .terra
 say "fmt"
 terraform fmt -check -diff -recursive "$root/terraform" || die "not formatted; run: terraform fmt -recursive terraform"
 
-for dir in modules/cloudinit modules/aws examples/one-region examples/two-regions; do
+dirs=(modules/cloudinit modules/aws examples/one-region examples/two-regions)
+[[ $mode != examples ]] || dirs=(examples/one-region examples/two-regions)
+for dir in "${dirs[@]}"; do
   say "init, validate: $dir"
   (cd "$work/terraform/$dir" && terraform init -backend=false -no-color >"$work/init.log" 2>&1) || { cat "$work/init.log"; die "init failed in $dir"; }
   (cd "$work/terraform/$dir" && terraform validate -no-color)
 done
 
-for dir in modules/cloudinit modules/aws; do
-  say "test: $dir"
-  (cd "$work/terraform/$dir" && terraform test -no-color)
-done
+if [[ $mode != examples ]]; then
+  for dir in modules/cloudinit modules/aws; do
+    say "test: $dir"
+    (cd "$work/terraform/$dir" && terraform test -no-color)
+  done
 
-say "tideline-setup"
-moto setup
-(cd "$work/terraform/check" && AWS_ENDPOINT_URL=$(<"$work/setup.url") "$venv/bin/python" -m unittest setup_test)
+  say "tideline-setup"
+  moto setup
+  (cd "$work/terraform/check" && AWS_ENDPOINT_URL=$(<"$work/setup.url") "$venv/bin/python" -m unittest setup_test)
+fi
 
 # example NAME REGION...: from apply to destroy, with all that a cluster goes through between.
 example() {
@@ -173,7 +178,7 @@ PY
   say "$name: nothing is left"
 }
 
-if [[ $mode == all ]]; then
+if [[ $mode != quick ]]; then
   # The two have nothing in common, and each spends most of its time waiting.
   moto one-region
   moto two-regions

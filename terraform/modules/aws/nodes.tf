@@ -149,7 +149,8 @@ resource "aws_instance" "node" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.broker]
+  # The first boot fetches its package and its secrets: the way there, and the right to, come before.
+  depends_on = [aws_iam_role_policy.broker, aws_route.nat, aws_route_table_association.private, aws_vpc_endpoint.bucket]
 }
 
 # Stopping comes before detaching: the broker hands over what it leads, and its disk is at rest.
