@@ -2,5 +2,5 @@
 // against what will read them: Prometheus, Kubernetes, Compose, cloud-init, Terraform.
 //
 // It is a module of its own, so that the libraries of these never come near the
-// product's go.mod. Nothing in it is a program.
+// product's go.mod. Its programs, in cmd, serve checks and write tables; none is released.
 package check

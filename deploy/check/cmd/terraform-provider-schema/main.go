@@ -1,0 +1,63 @@
+// Command terraform-provider-schema stands in for providers that cannot be had, as far as their schema goes:
+//
+//	terraform-provider-schema install -mirror DIR -typings DIR MODULE...
+//
+// takes the schema of what the modules use out of the typings (see package schema: one archive cdktf-provider-NAME-*.tgz each),
+// writes it into a file-system mirror, and puts itself beside it. Terraform then runs it as that provider: it answers questions about the
+// schema, and nothing else. That is what `terraform validate` needs, and `terraform test` with mock_provider.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	var err error
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "install":
+		err = install(os.Args[2:])
+	case os.Getenv("TF_PLUGIN_MAGIC_COOKIE") != "":
+		err = serve()
+	default:
+		fmt.Fprintln(os.Stderr, "usage: terraform-provider-schema install -mirror DIR -typings DIR MODULE...")
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "terraform-provider-schema: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func install(args []string) error {
+	flags := flag.NewFlagSet("install", flag.ExitOnError)
+	mirror := flags.String("mirror", "", "directory of the mirror to write")
+	typings := flags.String("typings", "", "directory of the archives")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *mirror == "" || *typings == "" || flags.NArg() == 0 {
+		return fmt.Errorf("install needs -mirror, -typings and modules")
+	}
+	archives, err := filepath.Glob(filepath.Join(*typings, "cdktf-provider-*.tgz"))
+	if err != nil {
+		return err
+	}
+	wanted, err := used(flags.Args())
+	if err != nil {
+		return err
+	}
+	for _, archive := range archives {
+		p, err := read(archive, wanted)
+		if err != nil {
+			return fmt.Errorf("%w archive=%s", err, archive)
+		}
+		if err := put(p, *mirror); err != nil {
+			return err
+		}
+		fmt.Printf("hashicorp/%s %s: the schema of %d resources and %d data sources\n", p.Name, p.Version, len(p.Resources), len(p.Data))
+	}
+	return nil
+}
