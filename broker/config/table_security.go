@@ -23,8 +23,8 @@ var storeTypes = orEmpty(oneOf("PEM", "PKCS12", "JKS"), "told by the file itself
 // encryptionSettings may each be given for one listener: listener.name.<name in lower
 // case>.<key>.
 var encryptionSettings = []Setting{
-	{Key: "ssl.keystore.location", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file"},
-		Doc: "The broker's private key and the certificates that lead from it to an authority, in one file: PEM or PKCS12. The file is looked at every ssl.reload.interval.ms, and a new one serves new connections; one that can not be read leaves the old one in force."},
+	{Key: "ssl.keystore.location", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file or a directory"},
+		Doc: "The broker's private key and the certificates that lead from it to an authority, in one file: PEM or PKCS12; or a directory that has them as tls.crt and tls.key. The file is looked at every ssl.reload.interval.ms, and a new one serves new connections; one that can not be read leaves the old one in force."},
 	{Key: "ssl.keystore.type", Type: String, Update: PerBroker, PerListener: true, Allowed: storeTypes,
 		Doc: "The form of ssl.keystore.location. JKS is accepted as Java takes it, for a file that is PKCS12 in truth; a real JKS file is refused, and keytool -importkeystore -deststoretype pkcs12 makes one that is not."},
 	{Key: "ssl.keystore.password", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true,
@@ -35,8 +35,8 @@ var encryptionSettings = []Setting{
 		Doc: "The broker's private key itself, in place of ssl.keystore.location."},
 	{Key: "ssl.keystore.certificate.chain", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true, Allowed: Allowed{Text: "certificates as PEM, the broker's first"},
 		Doc: "The certificates that belong to ssl.keystore.key."},
-	{Key: "ssl.truststore.location", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file"},
-		Doc: "The authorities whose certificates clients may show, as PEM or PKCS12; needed where ssl.client.auth is not none. It is looked at like ssl.keystore.location."},
+	{Key: "ssl.truststore.location", Type: String, Update: PerBroker, PerListener: true, Allowed: Allowed{Text: "a file or a directory"},
+		Doc: "The authorities whose certificates clients may show, as PEM or PKCS12, or a directory that has them as ca.crt; needed where ssl.client.auth is not none. It is looked at like ssl.keystore.location."},
 	{Key: "ssl.truststore.type", Type: String, Update: PerBroker, PerListener: true, Allowed: storeTypes,
 		Doc: "The form of ssl.truststore.location."},
 	{Key: "ssl.truststore.password", Type: Password, Update: PerBroker, PerListener: true, Sensitive: true,

@@ -5,7 +5,9 @@
 //
 // Keys and certificates come as PEM or PKCS12, from files or from the settings
 // themselves. A private key in PEM may be encrypted (PKCS #8 with PBES2). Files are
-// bounded (maxStoreBytes), and a JKS file is refused with what to do about it.
+// bounded (maxStoreBytes), and a JKS file is refused with what to do about it. In place of
+// a file there may be a directory with tls.crt and tls.key, or ca.crt for a trust store: so
+// Kubernetes mounts a secret of TLS, and cert-manager writes it.
 //
 // # Reloading
 //

@@ -145,14 +145,19 @@ func (l *Listener) publish(now *loaded) {
 	l.metrics.expires(l.name, now.config.Certificates[0].Leaf.NotAfter)
 }
 
-// stamps looks at the files; one that can not be looked at has none.
+// stamps looks at the files; one that can not be looked at has none. Those of a directory
+// have one together: their sizes, and the time of the newest.
 func (s *Settings) stamps() (stamps [2]stamp) {
-	for i, path := range []string{s.Key.Location, s.Trust.Location} {
-		if path == "" {
-			continue
-		}
-		if info, err := os.Stat(path); err == nil {
-			stamps[i] = stamp{info.Size(), info.ModTime()}
+	for i, files := range [2][]string{s.Key.paths(keyFiles), s.Trust.paths(trustFiles)} {
+		for _, path := range files {
+			info, err := os.Stat(path)
+			if path == "" || err != nil {
+				continue
+			}
+			stamps[i].size += info.Size()
+			if info.ModTime().After(stamps[i].time) {
+				stamps[i].time = info.ModTime()
+			}
 		}
 	}
 	return stamps

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -24,7 +25,7 @@ const (
 
 // Store says where keys or certificates are.
 type Store struct {
-	Location string // a file
+	Location string // a file, or a directory with files of PEM, see read
 	Type     string // PEM, PKCS12 or JKS; empty: told by the file
 	Password string // of a PKCS12 file
 	// In place of a file.
@@ -39,18 +40,41 @@ func (s Store) String() string { return fmt.Sprintf("store{location=%q type=%q}"
 // errJKS is what to do about a JKS file.
 var errJKS = errors.New("JKS files are not read: make a PKCS12 file of it with keytool -importkeystore -deststoretype pkcs12")
 
-// read returns the bytes of the file and the form that they have.
-func (s Store) read() (content []byte, form string, err error) {
-	f, err := os.Open(s.Location)
-	if err != nil {
-		return nil, "", err
+// Files of a directory, as Kubernetes and cert-manager name what they write.
+const (
+	certificateFile = "tls.crt"
+	keyFile         = "tls.key"
+	authorityFile   = "ca.crt"
+)
+
+// keyFiles and trustFiles are what the directory of a key store and that of a trust store have.
+var (
+	keyFiles   = []string{certificateFile, keyFile}
+	trustFiles = []string{authorityFile}
+)
+
+// paths returns the files that the store is read from: its own, or those of its directory.
+func (s Store) paths(inDirectory []string) []string {
+	if info, err := os.Stat(s.Location); err != nil || !info.IsDir() {
+		return []string{s.Location}
 	}
-	defer func() { _ = f.Close() }() // it was read only
-	if content, err = io.ReadAll(io.LimitReader(f, maxStoreBytes+1)); err != nil {
-		return nil, "", err
+	paths := make([]string, len(inDirectory))
+	for i, name := range inDirectory {
+		paths[i] = filepath.Join(s.Location, name)
 	}
-	if len(content) > maxStoreBytes {
-		return nil, "", fmt.Errorf("store is too large: limit=%d", maxStoreBytes)
+	return paths
+}
+
+// read returns the bytes of the file, or of the files of its directory one after the other,
+// and the form that they have.
+func (s Store) read(inDirectory []string) (content []byte, form string, err error) {
+	for i, path := range s.paths(inDirectory) {
+		if i > 0 {
+			content = append(content, '\n') // the one before may have none at its end
+		}
+		if content, err = appendFile(content, path); err != nil {
+			return nil, "", err
+		}
 	}
 	switch {
 	case bytes.HasPrefix(content, []byte{0xfe, 0xed, 0xfe, 0xed}), bytes.HasPrefix(content, []byte{0xce, 0xce, 0xce, 0xce}):
@@ -61,12 +85,29 @@ func (s Store) read() (content []byte, form string, err error) {
 	return content, "PKCS12", nil
 }
 
+// appendFile appends what is in a file.
+func appendFile(content []byte, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was read only
+	more, err := io.ReadAll(io.LimitReader(f, maxStoreBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content)+len(more) > maxStoreBytes {
+		return nil, fmt.Errorf("store is too large: limit=%d", maxStoreBytes)
+	}
+	return append(content, more...), nil
+}
+
 // KeyPair returns the broker's certificate with its key.
 func (s Store) KeyPair() (tls.Certificate, error) {
 	if s.Location == "" {
 		return keyPairPEM([]byte(s.Certificates), []byte(s.Key), s.KeyPassword)
 	}
-	content, form, err := s.read()
+	content, form, err := s.read(keyFiles)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("key store: %w: path=%s", err, s.Location)
 	}
@@ -87,7 +128,7 @@ func (s Store) Authorities() ([]*x509.Certificate, error) {
 	if s.Location == "" {
 		return certificatesPEM([]byte(s.Certificates))
 	}
-	content, form, err := s.read()
+	content, form, err := s.read(trustFiles)
 	if err != nil {
 		return nil, fmt.Errorf("trust store: %w: path=%s", err, s.Location)
 	}
