@@ -44,7 +44,7 @@ func baseFiles() map[string]string {
 
 // masked are units without a purpose where the kernel and the network come from outside.
 var masked = []string{"console-getty.service", "getty@.service", "getty-static.service", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer",
-	"systemd-networkd.service", "systemd-timesyncd.service", "systemd-resolved.service"}
+	"systemd-firstboot.service", "systemd-networkd.service", "systemd-timesyncd.service", "systemd-resolved.service"}
 
 // base makes the root that machines begin with, if it is not there.
 func base(ctx context.Context, o *options, say *teller) (err error) {
@@ -92,11 +92,6 @@ rm -rf "$STAGED/usr/sbin/policy-rc.d" "$STAGED/var/lib/apt/lists"
 		"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script); err != nil {
 		return err
 	}
-	for _, unit := range masked {
-		if err := os.Symlink("/dev/null", filepath.Join(staged, "etc/systemd/system", unit)); err != nil {
-			return err
-		}
-	}
 	// The journal outlives a boot.
 	if err := os.MkdirAll(filepath.Join(staged, "var/log/journal"), 0o755); err != nil {
 		return err
@@ -118,6 +113,11 @@ func writeBaseFiles(dir string) error {
 			return err
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, unit := range masked {
+		if err := os.Symlink("/dev/null", filepath.Join(dir, "etc/systemd/system", unit)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}

@@ -47,14 +47,14 @@ func (c *cluster) write(ctx context.Context, through *machine) error {
 	return err
 }
 
-// read has a console consumer of each zone read everything from the beginning, and compares.
-func (c *cluster) read(ctx context.Context, from ...*machine) error {
+// read has a console consumer of each zone read everything from the beginning, as a group that is new, and compares.
+func (c *cluster) read(ctx context.Context, group string, from ...*machine) error {
 	var all errgroup.Group
 	for _, m := range from {
 		all.Go(func() error {
 			output, err := c.console(ctx, "", "org.apache.kafka.tools.consumer.ConsoleConsumer",
 				"--bootstrap-server", m.plan.kafka(), "--topic", consoleTopic, "--from-beginning", "--max-messages", strconv.Itoa(consoleRecords),
-				"--timeout-ms", "60000", "--command-property", "client.rack="+m.plan.zone, "--group", "console-"+m.plan.zone+"-"+strconv.Itoa(m.made))
+				"--timeout-ms", "60000", "--command-property", "client.rack="+m.plan.zone, "--group", group+"-"+m.plan.zone)
 			if err != nil {
 				return err
 			}

@@ -49,9 +49,6 @@ func (d *disk) detach() error { return d.held.Close() }
 
 // clear removes the disks of a run: what it left when it was killed, or what it has no use for any more.
 func clear(o *options) error {
-	if o.Keep {
-		return nil
-	}
 	machines, err := filepath.Glob(filepath.Join(o.Dir, "machines", "*"))
 	if err != nil {
 		return err

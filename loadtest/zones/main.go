@@ -95,7 +95,7 @@ func outside() (err error) {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := clear(&o); err != nil {
+	if err := clear(&o); err != nil { // what the last run has kept, or left when it was killed
 		return err
 	}
 	if err := prepare(ctx, &o, say); err != nil {
@@ -105,7 +105,12 @@ func outside() (err error) {
 		return err
 	}
 	// Processes, mounts, networks and with them the loop devices are gone with the region; these two are not.
-	defer func() { err = errors.Join(err, removeGroups(o.Groups), clear(&o)) }()
+	defer func() {
+		err = errors.Join(err, removeGroups(o.Groups))
+		if !o.Keep {
+			err = errors.Join(err, clear(&o))
+		}
+	}()
 	cmd, err := again(regionVerb, &o)
 	if err != nil {
 		return err

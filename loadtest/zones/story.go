@@ -44,7 +44,7 @@ func (c *cluster) story(ctx context.Context) (err error) {
 	if err := c.write(ctx, first); err != nil {
 		return err
 	}
-	if err := c.read(ctx, c.machines...); err != nil {
+	if err := c.read(ctx, "first", c.machines...); err != nil {
 		return err
 	}
 	c.say.say("console clients: %d records written through %s, read in %d zones", consoleRecords, first.plan.zone, zones)
@@ -99,7 +99,7 @@ func (c *cluster) story(ctx context.Context) (err error) {
 		return errors.New("the checker found promises broken")
 	}
 	c.say.say("the checker is content: %d acknowledged records in %s of writing, none lost", run.Acked(), lasted.Round(time.Second))
-	if err := c.read(ctx, c.machines...); err != nil {
+	if err := c.read(ctx, "last", c.machines...); err != nil {
 		return err
 	}
 	c.say.say("the console clients read again what they wrote at the beginning")
