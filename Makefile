@@ -203,6 +203,11 @@ terraform-schema: ## the modules for other clouds against the schema of their pr
 terraform-docs: ## the tables of variables and outputs in the README of each module
 	cd deploy/check && $(GO) run ./cmd/terraform-docs ../../terraform/modules/*/
 
+.PHONY: zones
+zones: ## the cloud-init of Terraform, run by three roots that boot, with zones that are lost; root and Linux; ZONES='-keep'
+	$(GO) build -trimpath -o $(BIN)/zones ./loadtest/zones
+	$(BIN)/zones $(ZONES)
+
 .PHONY: clean
 clean: ## remove what build made; tools stay
 	rm -rf $(BIN)

@@ -2,13 +2,23 @@
 
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+)
 
+// pack makes the Debian package of this tree, as it is handed out.
 func pack(ctx context.Context, o *options) (string, error) {
-	script := `set -eu
-CGO_ENABLED=0 nice -n 10 go build -trimpath -o "$DIR/tideline" ./cmd/tideline
-cp deploy/systemd/tideline.service "$DIR/"
-tar -C "$DIR" -czf "$DIR/tideline.tar.gz" tideline tideline.service
-echo "$DIR/tideline.tar.gz"`
-	return quietly(ctx, o.Root, "env", "DIR="+o.Dir, "/bin/sh", "-c", script)
+	out := filepath.Join(o.Dir, "dist")
+	if _, err := quietly(ctx, o.Root, "make", "release", "DIST="+out, "RELEASE_ARCH="+runtime.GOARCH); err != nil {
+		return "", err
+	}
+	made, err := filepath.Glob(filepath.Join(out, "tideline_*_"+runtime.GOARCH+".deb"))
+	if err != nil || len(made) != 1 {
+		return "", errors.Join(fmt.Errorf("make release has made other packages than one: %q", made), err)
+	}
+	return made[0], nil
 }
