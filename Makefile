@@ -147,6 +147,10 @@ owners: ## groups while members and coordinators are killed, checked; OWNERS='-m
 queue: ## a share group while members and brokers are killed, checked; QUEUE='-kills 100 -seed 3'
 	$(GO) test -count=1 -timeout 0 -v -run '^TestQueue$$' ./loadtest/chaos $(QUEUE)
 
+.PHONY: upgrade
+upgrade: ## a rolling upgrade, back, and again, under load, checked; UPGRADE='-from REVISION' (the commit before)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestUpgrade$$' ./loadtest/chaos $(or $(UPGRADE),-from HEAD~1)
+
 # Each seed is a process of its own, so that one that hangs is one that fails.
 SIM_FROM ?= 1
 SIM_SEEDS ?= 50

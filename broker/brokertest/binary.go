@@ -40,13 +40,40 @@ func Binary() (string, error) {
 	return build.path, build.err
 }
 
-// buildBinary has the go command link the program beside its final name, which is the hash of its content: a test binary that runs an
-// older state keeps its program, and nobody ever runs half a file.
-func buildBinary() (path string, err error) {
+// BinaryOf returns the path of the program of a revision of this repository, built from what git has of it.
+func BinaryOf(revision string) (path string, err error) {
 	root, err := devtools.Root()
 	if err != nil {
 		return "", err
 	}
+	source, err := os.MkdirTemp("", "tideline-revision-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(source)) }()
+	archive := filepath.Join(source, "source.tar")
+	for _, args := range [][]string{
+		{"git", "-C", root, "archive", "--output", archive, revision + "^{commit}"},
+		{"tar", "-x", "-f", archive, "-C", source},
+	} {
+		if output, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("source of revision=%s: %w output=%s", revision, err, output)
+		}
+	}
+	return buildFrom(source, root)
+}
+
+func buildBinary() (string, error) {
+	root, err := devtools.Root()
+	if err != nil {
+		return "", err
+	}
+	return buildFrom(root, root)
+}
+
+// buildFrom has the go command link the program beside its final name, which is the hash of its content: a test binary that runs an
+// older state keeps its program, and nobody ever runs half a file.
+func buildFrom(source, root string) (path string, err error) {
 	dir := filepath.Join(root, ".tools", "brokertest")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -65,7 +92,7 @@ func buildBinary() (path string, err error) {
 		cgo = "CGO_ENABLED=1"
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = root
+	cmd.Dir = source
 	cmd.Env = append(os.Environ(), cgo, "GOFLAGS=", "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build tideline: %w output=%s", err, output)

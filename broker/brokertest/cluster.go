@@ -25,6 +25,8 @@ type ClusterOptions struct {
 	ObjectStore string
 	// Logs is a directory where the whole logs go, broker-1.log and so on; empty: only their ends are kept.
 	Logs string
+	// Binary is the program; empty: that of this source.
+	Binary string
 	// Places are where the brokers run, one for each; none: on loopback.
 	Places []Place
 }
@@ -45,7 +47,10 @@ type Cluster struct {
 // test. Topics get three replicas, of which two must be in sync, unless the settings say otherwise.
 func StartCluster(tb testing.TB, n int, o ClusterOptions) *Cluster {
 	tb.Helper()
-	binary, err := Binary()
+	binary, err := o.Binary, error(nil)
+	if binary == "" {
+		binary, err = Binary()
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}

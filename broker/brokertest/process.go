@@ -103,6 +103,9 @@ func (p *Process) Set(key, value string) {
 	p.options.Settings[key] = value
 }
 
+// Use has the next Restart run another program.
+func (p *Process) Use(binary string) { p.binary = binary }
+
 // Kill ends the broker at once with SIGKILL, as a crash would, and returns when it is gone.
 func (p *Process) Kill() {
 	p.tb.Helper()

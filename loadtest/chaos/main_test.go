@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ var (
 	members = flag.Int("members", 10, "of each group of TestGroups")
 	owned   = flag.Int("owned", 40, "the partitions that they share")
 	kills   = flag.Int("kills", 5, "how many members are killed, five at a time, and a coordinator each time")
+	from    = flag.String("from", "", "TestUpgrade begins with the program of this revision; empty: that of this source")
 	plain   = flag.Bool("plain", false, "all brokers on loopback, even where they could have networks and disks of their own")
 )
 
@@ -32,6 +34,7 @@ var (
 const (
 	isolatedVariable = "TIDELINE_CHAOS_ISOLATED"
 	plainVariable    = "TIDELINE_CHAOS_PLAIN"
+	olderVariable    = "TIDELINE_CHAOS_OLDER" // the program of -from
 )
 
 // buildTimeout bounds the first build of MinIO.
@@ -65,7 +68,11 @@ func again() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if err := os.Setenv(brokertest.BinaryVariable, binary); err != nil {
+	older := binary
+	if *from != "" {
+		older, err = brokertest.BinaryOf(*from)
+	}
+	if err = errors.Join(err, os.Setenv(brokertest.BinaryVariable, binary), os.Setenv(olderVariable, older)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -41,6 +41,12 @@ var isolated = sync.OnceValue(func() error { return isolate(brokers) })
 // newScene starts a cluster and its object store; further are settings of its brokers, key=value.
 func newScene(t *testing.T, further ...string) *scene {
 	t.Helper()
+	return newSceneOf(t, "", further...)
+}
+
+// newSceneOf is newScene with brokers that run a program.
+func newSceneOf(t *testing.T, program string, further ...string) *scene {
+	t.Helper()
 	s := &scene{t: t, isolated: os.Getenv(isolatedVariable) != "", dir: *keep, random: rand.New(rand.NewPCG(*seed, 0))}
 	if s.dir == "" {
 		s.dir = t.TempDir()
@@ -104,7 +110,7 @@ func newScene(t *testing.T, further ...string) *scene {
 	s.cluster = brokertest.StartCluster(t, brokers, brokertest.ClusterOptions{
 		Dirs: s.dirs, Places: places, Env: minio.Env(), Logs: s.dir,
 		ObjectStore: "s3://" + minio.Bucket + "/chaos?endpoint=http://" + s.store.addr + "&region=us-east-1&path_style=true&driver=minio",
-		Settings:    settings,
+		Settings:    settings, Binary: program,
 	})
 	return s
 }
