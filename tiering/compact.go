@@ -82,7 +82,7 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 	case errors.Is(err, errCompactStopped):
 		return false, time.Time{}, nil
 	case errors.Is(err, manifest.ErrChanged): // retention was faster
-		e.o.Logger.Info("compaction begins anew", "partition", l.id, "err", err)
+		e.o.Logger.Info("compaction begins anew", "partition", l.id, "error", err)
 		return true, time.Time{}, nil
 	case err != nil:
 		return true, time.Time{}, err
@@ -93,7 +93,7 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 	e.m.compactSeconds.Observe(e.o.Now().Sub(start).Seconds())
 	s := &c.filter.Stats
 	e.m.compactRemoved.Add(float64(s.RecordsRead - s.RecordsKept))
-	e.o.Logger.Info("partition compacted", "partition", l.id, "from", c.plan.From, "to", c.end, "recordsRead", s.RecordsRead, "recordsKept", s.RecordsKept)
+	e.o.Logger.Info("partition compacted", "partition", l.id, "from", c.plan.From, "to", c.end, "records_read", s.RecordsRead, "records_kept", s.RecordsKept)
 	return true, time.Time{}, nil
 }
 
@@ -271,7 +271,7 @@ func (c *compaction) rewrite(ctx context.Context, in []manifest.Segment) error {
 	}
 	c.e.m.compactReplaced.Add(float64(len(in)))
 	c.e.m.compactWrittenBytes.Add(float64(data.size))
-	c.e.o.Logger.Debug("segments replaced", "partition", c.l.id, "base", seg.Base, "end", seg.End, "segments", len(in), "bytesBefore", before, "bytes", seg.LogBytes)
+	c.e.o.Logger.Debug("segments replaced", "partition", c.l.id, "base", seg.Base, "end", seg.End, "segments", len(in), "bytes_before", before, "bytes", seg.LogBytes)
 	return nil
 }
 

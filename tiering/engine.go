@@ -128,7 +128,7 @@ func (e *Engine) storeFailed(err error) {
 	e.mu.Unlock()
 	e.m.storeDown.Set(1)
 	if first {
-		e.o.Logger.Warn("object store fails, uploads wait", "err", err)
+		e.o.Logger.Warn("object store fails, uploads wait", "error", err)
 	}
 }
 
@@ -150,7 +150,7 @@ func (e *Engine) ledgerFailed(err error) {
 	first := e.health.ledger.failures == 1
 	e.mu.Unlock()
 	if first {
-		e.o.Logger.Warn("ledger fails, uploads wait", "err", err)
+		e.o.Logger.Warn("ledger fails, uploads wait", "error", err)
 	}
 }
 
@@ -195,7 +195,7 @@ func (e *Engine) due() time.Time { return e.o.Now().Add(e.o.Grace) }
 // abort gives an object up. When the ledger cannot be reached the sweep of abandoned intents does it later.
 func (e *Engine) abort(ctx context.Context, object [16]byte) {
 	if err := e.o.Ledger.AbortUpload(ctx, object, e.due()); err != nil {
-		e.o.Logger.Info("upload not aborted yet, its intent stays open", "object", fmt.Sprintf("%x", object), "err", err)
+		e.o.Logger.Info("upload not aborted yet, its intent stays open", "object", fmt.Sprintf("%x", object), "error", err)
 	}
 }
 

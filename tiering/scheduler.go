@@ -304,7 +304,7 @@ func (s *scheduler) planRolls(now time.Time) (next time.Time) {
 				}
 				// What the ledger refuses is another leader's by now, as a rule.
 				if it.lease.setFault(it.err) && it.err != nil && !errors.Is(it.err, ErrRefused) {
-					e.o.Logger.Warn("partition not uploaded, and tried again", "partition", it.lease.id, "err", it.err)
+					e.o.Logger.Warn("partition not uploaded, and tried again", "partition", it.lease.id, "error", it.err)
 				}
 				s.release(it.lease)
 			}
@@ -389,7 +389,7 @@ func (s *scheduler) planSpill(now time.Time) (next time.Time) {
 		s.spilling = false
 		if err != nil {
 			s.spillFail.failed(e.o.Now(), err)
-			e.o.Logger.Warn("manifest pages not written", "partitions", len(leases), "err", err)
+			e.o.Logger.Warn("manifest pages not written", "partitions", len(leases), "error", err)
 		} else {
 			s.spillFail = backoff{}
 		}
@@ -421,7 +421,7 @@ func (s *scheduler) planRetain(now time.Time) (next time.Time) {
 			l.head = h
 			if err != nil {
 				l.retainRetry.failed(s.e.o.Now(), err)
-				s.e.o.Logger.Warn("retention failed", "partition", l.id, "err", err)
+				s.e.o.Logger.Warn("retention failed", "partition", l.id, "error", err)
 			} else {
 				l.retainRetry = backoff{}
 			}

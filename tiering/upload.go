@@ -39,7 +39,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 		if ctx.Err() != nil {
 			return
 		}
-		e.o.Logger.Warn("object not built", "err", err)
+		e.o.Logger.Warn("object not built", "error", err)
 		e.traceFailed(ctx, "tiering.roll", start, err)
 		if errors.Is(err, errSpool) {
 			e.spoolFailed(err) // nobody's own fault
@@ -82,7 +82,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 		it.lease.src.Tiered(it.segment.End)
 	}
 	e.m.uploadBatchBytes.Add(float64(bytes))
-	e.o.Logger.Debug("object uploaded", "object", fmt.Sprintf("%x", object), "bytes", data.size, "batchBytes", bytes,
+	e.o.Logger.Debug("object uploaded", "object", fmt.Sprintf("%x", object), "bytes", data.size, "batch_bytes", bytes,
 		"partitions", len(items), "accepted", len(accepted))
 }
 
@@ -133,7 +133,7 @@ func (e *Engine) putObject(ctx context.Context, key string, data *spool) error {
 
 func (e *Engine) closeSpool(s *spool) {
 	if err := s.close(); err != nil {
-		e.o.Logger.Warn("spool file not removed", "file", s.name, "err", err)
+		e.o.Logger.Warn("spool file not removed", "file", s.name, "error", err)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *Server) makeWay(now int64) {
 				break
 			}
 			excess -= x.bytes
-			s.limiter.log(s, "connection closed", "reason", closedInTheWay, "conn", x.conn.id, "remote", x.conn.RemoteAddr().String())
+			s.limiter.log(s, "connection closed", "reason", closedInTheWay, "conn", x.conn.id, "client", x.conn.RemoteAddr().String())
 			x.conn.close(closedInTheWay)
 		}
 	}
@@ -109,9 +109,9 @@ func (s *Server) sweep(now int64) {
 			continue // it moved meanwhile
 		}
 		if reason == closedIdle {
-			s.options.Logger.Debug("connection closed", "reason", reason, "conn", c.id, "remote", c.RemoteAddr().String())
+			s.options.Logger.Debug("connection closed", "reason", reason, "conn", c.id, "client", c.RemoteAddr().String())
 		} else {
-			s.limiter.log(s, "connection closed", "reason", reason, "conn", c.id, "remote", c.RemoteAddr().String())
+			s.limiter.log(s, "connection closed", "reason", reason, "conn", c.id, "client", c.RemoteAddr().String())
 		}
 		c.close(reason)
 	}

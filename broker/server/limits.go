@@ -114,7 +114,7 @@ func (s *Server) paced(conn net.Conn, listener string) bool {
 	switch {
 	case refuse > 0:
 		s.metrics.rejected.WithLabelValues(listener, "connection_rate_per_ip").Inc()
-		s.limiter.log(s, "connection refused", "reason", "connection_rate_per_ip", "listener", listener, "remote", conn.RemoteAddr().String())
+		s.limiter.log(s, "connection refused", "reason", "connection_rate_per_ip", "listener", listener, "client", conn.RemoteAddr().String())
 		s.held.add(conn, now.Add(refuse).UnixNano())
 		return false
 	case wait <= 0:

@@ -48,10 +48,10 @@ func (l *logLimiter) log(s *Server, message string, args ...any) {
 // protocolError reports a peer that does not speak our protocol.
 func (s *Server) protocolError(c *Conn, err error) {
 	s.metrics.protocolErrors.Inc()
-	s.limiter.log(s, "protocol violation, connection closed", "error", err, "conn", c.id, "listener", c.listener, "remote", c.RemoteAddr().String())
+	s.limiter.log(s, "protocol violation, connection closed", "error", err, "conn", c.id, "listener", c.listener, "client", c.RemoteAddr().String())
 }
 
 // connError reports a socket that failed, which peers do every day.
 func (s *Server) connError(c *Conn, message string, err error) {
-	s.options.Logger.Debug(message, "error", err, "conn", c.id, "listener", c.listener, "remote", c.RemoteAddr().String())
+	s.options.Logger.Debug(message, "error", err, "conn", c.id, "listener", c.listener, "client", c.RemoteAddr().String())
 }

@@ -277,7 +277,7 @@ func (c *Conn) call(r *Request) (err error) {
 		if p := recover(); p != nil {
 			c.server.metrics.panics.Inc()
 			c.server.options.Logger.Error("handler panicked", "api", wire.KeyName(key), "version", version,
-				"conn", c.id, "remote", c.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				"conn", c.id, "client", c.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			r.abandon()
 			err = errPanicked
 		}

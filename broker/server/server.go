@@ -152,12 +152,12 @@ func (s *Server) accept(conn net.Conn, o ListenerOptions) {
 	}
 	reason, crowded := s.admit(c)
 	if crowded != nil {
-		s.limiter.log(s, "connection closed", "reason", closedCrowded, "conn", crowded.id, "remote", crowded.RemoteAddr().String())
+		s.limiter.log(s, "connection closed", "reason", closedCrowded, "conn", crowded.id, "client", crowded.RemoteAddr().String())
 		crowded.close(closedCrowded)
 	}
 	if reason != "" {
 		s.metrics.rejected.WithLabelValues(o.Name, reason).Inc()
-		s.limiter.log(s, "connection refused", "reason", reason, "listener", o.Name, "remote", conn.RemoteAddr().String())
+		s.limiter.log(s, "connection refused", "reason", reason, "listener", o.Name, "client", conn.RemoteAddr().String())
 		_ = conn.Close() // nothing was said on it yet
 		return
 	}
@@ -231,7 +231,7 @@ func (s *Server) setSocketOptions(conn net.Conn) {
 		err = errors.Join(err, tcp.SetReadBuffer(n))
 	}
 	if err != nil {
-		s.options.Logger.Debug("socket options", "remote", conn.RemoteAddr().String(), "error", err)
+		s.options.Logger.Debug("socket options", "client", conn.RemoteAddr().String(), "error", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func environmentSampler(getenv func(string) string, logger *slog.Logger) sdktrac
 		}
 		r, err := strconv.ParseFloat(arg, 64)
 		if err != nil || !(r >= 0 && r <= 1) {
-			logger.Warn("not a ratio from 0 to 1, all traces are sampled", "OTEL_TRACES_SAMPLER_ARG", arg)
+			logger.Warn("not a ratio from 0 to 1, all traces are sampled", "argument", arg)
 			r = 1
 		}
 		return sdktrace.TraceIDRatioBased(r)
@@ -116,7 +116,7 @@ func environmentSampler(getenv func(string) string, logger *slog.Logger) sdktrac
 	case "parentbased_traceidratio":
 		return sdktrace.ParentBased(ratio())
 	default:
-		logger.Warn("unknown sampler, the number of traces is limited instead", "OTEL_TRACES_SAMPLER", name)
+		logger.Warn("unknown sampler, the number of traces is limited instead", "sampler", name)
 		return nil
 	}
 }
