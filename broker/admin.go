@@ -23,6 +23,7 @@ func (b *Broker) adminHandler() http.Handler {
 		Healthy: b.healthy,
 		Ready:   b.isReady,
 	})
+	mux.HandleFunc("GET "+inSyncPath, b.inSyncProbe)
 	mux.HandleFunc("GET "+adminapi.TierStatusPath, b.tierStatus)
 	mux.HandleFunc("GET "+adminapi.TierVerifyPath, b.tierVerify)
 	b.clusterRoutes(mux)
@@ -48,6 +49,9 @@ func (b *Broker) isReady() error {
 	case <-b.ready:
 	default:
 		return errStarting
+	}
+	if b.stopping.Load() {
+		return errStopping // it hands over, and still answers: whoever asks before he connects goes elsewhere
 	}
 	if b.meta.Controller() < 0 {
 		return errNoLeader

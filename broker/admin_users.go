@@ -52,7 +52,7 @@ func newAdminUsers(u *adminUsers) *adminUsers {
 }
 
 // isProbe: these paths need no user: probes have none, and they say no more than whether the broker is there.
-func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == inSyncPath }
 
 // adminScram is the value of http.users with which the admin port asks who comes.
 const adminScram = "scram"

@@ -103,6 +103,9 @@ type Broker struct {
 	work   sync.WaitGroup
 	fatal  chan error // the first error that ends the broker
 	ready  chan struct{}
+
+	stopping  atomic.Bool // Stop was called
+	wasInSync atomic.Bool // see isInSync
 }
 
 // New makes a broker in the real world that does nothing yet. registry may be nil.
@@ -265,6 +268,7 @@ func (b *Broker) handOver(ctx context.Context) {
 // closes everything. What was acknowledged is durable before it returns.
 func (b *Broker) Stop(ctx context.Context) error {
 	var errs []error
+	b.stopping.Store(true)
 	b.handOver(ctx)
 	b.stopObserving(ctx)
 	if b.purgatory != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/internal/peer"
+	"github.com/tidelinehq/tideline/metadata"
 	command "github.com/tidelinehq/tideline/metadata/record"
 )
 
@@ -45,3 +46,11 @@ func (b *Broker) PollDoors() {
 	defer b.doors.mu.Unlock()
 	b.doors.poll()
 }
+
+// Behind counts the partitions of a broker with which it is not in sync.
+func Behind(m *metadata.Image, node int32) (n int, topic string, partition int32) {
+	return behind(m, node)
+}
+
+// NodeID is the broker's own.
+func (b *Broker) NodeID() int32 { return b.cfg.NodeID }

@@ -188,6 +188,7 @@ func TestAdminPortHasUsers(t *testing.T) {
 		ask("/metrics", "", "", http.StatusUnauthorized)
 		ask("/healthz", "", "", http.StatusOK)
 		ask("/readyz", "", "", http.StatusOK)
+		ask("/readyz/in-sync", "", "", http.StatusOK)
 	}
 	// A password that was changed is good no more, although it was remembered.
 	set(&command.ChangeScram{Set: []command.Scram{stored("alice", "changed")}})

@@ -96,7 +96,7 @@ var listenerSettings = []Setting{
 	{Key: "rpc.advertised", Type: String, Allowed: orEmpty(parsed("HOST:PORT", hostPort), "the same as rpc.listener"),
 		Doc: "What the other brokers are told to connect to."},
 	{Key: "http.listener", Type: String, Default: "127.0.0.1:8080", Allowed: parsed("HOST:PORT", hostPort),
-		Doc: "Where /metrics, /healthz, /readyz and the admin API are served. On a loopback address also /debug/pprof."},
+		Doc: "Where /metrics, /healthz, /readyz, /readyz/in-sync and the admin API are served. On a loopback address also /debug/pprof."},
 	{Key: "schema.registry.listener", Type: String, Default: "127.0.0.1:8081", Allowed: orEmpty(parsed("HOST:PORT", hostPort), "off"), Later: true,
 		Doc: "Where the schema registry is served."},
 	{Key: "rest.listener", Type: String, Default: "127.0.0.1:8082", Allowed: orEmpty(parsed("HOST:PORT", hostPort), "off"), Later: true,

@@ -17,7 +17,7 @@ var portSettings = []Setting{
 	{Key: "http.ssl.key", Type: String, Allowed: Allowed{Text: "a file"},
 		Doc: "The private key of http.ssl.certificate."},
 	{Key: "http.users", Type: String, Default: "none", Allowed: oneOf("none", "scram"),
-		Doc: "Who may use http.listener, but for /healthz and /readyz: with scram the users that have a SCRAM credential, by HTTP's basic authentication. With an authorizer a user needs Describe on the cluster to look, and Alter to change anything. Passwords are safe with http.ssl.certificate only."},
+		Doc: "Who may use http.listener, but for /healthz, /readyz and /readyz/in-sync: with scram the users that have a SCRAM credential, by HTTP's basic authentication. With an authorizer a user needs Describe on the cluster to look, and Alter to change anything. Passwords are safe with http.ssl.certificate only."},
 	{Key: "http.allow.unauthenticated", Type: Bool, Default: "false",
 		Doc: "Let http.listener be on an address that is not a loopback one without TLS or without users: anybody who reaches it can then move replicas."},
 }
