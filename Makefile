@@ -211,6 +211,10 @@ terraform-docs: ## the tables of variables and outputs in the README of each mod
 zones: ## the cloud-init of Terraform, run by three roots that boot, with zones that are lost; root and Linux; ZONES='-keep'
 	$(GO) build -trimpath -o $(BIN)/zones ./loadtest/zones
 	$(BIN)/zones $(ZONES)
+.PHONY: helm
+helm: ## the chart's own copies and table of values made anew, and the chart checked
+	cd deploy/check && $(GO) test ./helm -count=1 -run 'TestReadme|TestCopies' -rewrite
+	cd deploy/check && $(GO) test ./helm -count=1
 
 .PHONY: clean
 clean: ## remove what build made; tools stay
