@@ -12,6 +12,9 @@ import (
 	"github.com/tidelinehq/tideline/loadtest/stage"
 )
 
+// machineCA is where the user data puts the authorities of the brokers.
+const machineCA = "/etc/tideline/tls/peer_ca.pem"
+
 // tideline has a machine run the command that its package has brought along.
 func (m *machine) tideline(ctx context.Context, args ...string) (string, error) {
 	return m.run(ctx, append([]string{"tideline"}, args...)...)
@@ -49,7 +52,7 @@ func (c *cluster) until(ctx context.Context, what string, look func(context.Cont
 func (c *cluster) calm(ctx context.Context) error {
 	return c.until(ctx, "the cluster does not become healthy", func(ctx context.Context) error {
 		for _, m := range c.machines {
-			if _, err := m.tideline(ctx, "cluster", "health", "--brokers", strings.Join(c.brokers(), ",")); err != nil {
+			if _, err := m.tideline(ctx, "cluster", "health", "--brokers", strings.Join(c.brokers(), ","), "--tls-ca", machineCA); err != nil {
 				return err
 			}
 		}

@@ -23,7 +23,7 @@ var basePackages = []string{"systemd", "systemd-sysv", "dbus", "udev", "cloud-in
 
 // baseFiles are those of the image.
 func baseFiles() map[string]string {
-	files := map[string]string{
+	return map[string]string{
 		"etc/hostname":    "debian\n",
 		"etc/hosts":       hostsFile(),
 		"etc/resolv.conf": "", // nobody is asked: names are in etc/hosts
@@ -35,11 +35,6 @@ func baseFiles() map[string]string {
 		// udev asks for all devices of the kernel when it starts; of these a machine is to know its own disk alone.
 		"etc/systemd/system/systemd-udev-trigger.service.d/zones.conf": "[Service]\nExecStart=\nExecStart=-/bin/sh -c 'exec udevadm trigger --type=devices --action=add /sys/block/$$(basename $$(readlink -f " + dataDisk + "))'\n",
 	}
-	for _, v := range storeEnvironment {
-		name, value, _ := strings.Cut(v, "=")
-		files[strings.TrimPrefix(imageSecrets, "/")+name] = value + "\n"
-	}
-	return files
 }
 
 // masked are units without a purpose where the kernel and the network come from outside.

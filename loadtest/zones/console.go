@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 )
+
+// commandProperties are given to both.
+func (c *cluster) commandProperties(more ...string) (args []string) {
+	for _, p := range append(more, "security.protocol=SSL", "ssl.truststore.type=PEM", "ssl.truststore.location="+c.o.certificates(authorityFile)) {
+		args = append(args, "--command-property", p)
+	}
+	return args
+}
 
 const (
 	consoleTopic   = "orders"
@@ -26,7 +33,6 @@ func (c *cluster) console(ctx context.Context, input, class string, args ...stri
 	cmd := exec.CommandContext(ctx, "java", append(flags, args...)...)
 	var stdout, stderr strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
-	cmd.Env = append(os.Environ(), "KAFKA_LOG4J_OPTS=")
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("%s: %w output=%s", class, err, tail(stderr.String(), 2000))
 	}
@@ -43,7 +49,7 @@ func consoleLines() (lines []string) {
 // write has the console producer write through one zone.
 func (c *cluster) write(ctx context.Context, through *machine) error {
 	_, err := c.console(ctx, strings.Join(consoleLines(), "\n")+"\n", "org.apache.kafka.tools.ConsoleProducer",
-		"--bootstrap-server", through.plan.kafka(), "--topic", consoleTopic, "--command-property", "acks=all")
+		append(c.commandProperties("acks=all"), "--bootstrap-server", through.plan.kafka(), "--topic", consoleTopic)...)
 	return err
 }
 
@@ -53,8 +59,8 @@ func (c *cluster) read(ctx context.Context, group string, from ...*machine) erro
 	for _, m := range from {
 		all.Go(func() error {
 			output, err := c.console(ctx, "", "org.apache.kafka.tools.consumer.ConsoleConsumer",
-				"--bootstrap-server", m.plan.kafka(), "--topic", consoleTopic, "--from-beginning", "--max-messages", strconv.Itoa(consoleRecords),
-				"--timeout-ms", "60000", "--command-property", "client.rack="+m.plan.zone, "--group", group+"-"+m.plan.zone)
+				append(c.commandProperties("client.rack="+m.plan.zone), "--bootstrap-server", m.plan.kafka(), "--topic", consoleTopic, "--from-beginning",
+					"--max-messages", strconv.Itoa(consoleRecords), "--timeout-ms", "120000", "--group", group+"-"+m.plan.zone)...)
 			if err != nil {
 				return err
 			}

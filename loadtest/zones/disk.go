@@ -65,7 +65,7 @@ func clear(o *options) error {
 			}
 		}
 	}
-	for _, name := range []string{"machines", "minio", "render"} {
+	for _, name := range []string{"machines", "minio", "render", "certificates"} {
 		if err := os.RemoveAll(filepath.Join(o.Dir, name)); err != nil {
 			return fmt.Errorf("remove what the last run left: %w", err)
 		}

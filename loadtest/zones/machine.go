@@ -71,15 +71,36 @@ func (m *machine) create(userData string) error {
 		// An instance that is made anew is another one, by the same name.
 		seed + "/meta-data": fmt.Sprintf("instance-id: i-%s-%d\nlocal-hostname: %s\n", m.plan.name, m.made, m.plan.host()),
 	}
+	if err := m.lay(files, 0o644); err != nil {
+		return err
+	}
+	secrets, err := secretsOf(m.o, m.plan)
+	if err != nil {
+		return err
+	}
+	return m.laySecrets(secrets)
+}
+
+// lay writes files to the system disk.
+func (m *machine) lay(files map[string]string, mode os.FileMode) error {
 	for path, text := range files {
 		if err := os.MkdirAll(filepath.Dir(m.upper(path)), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(m.upper(path), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(m.upper(path), []byte(text), mode); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// laySecrets puts secrets where the user data has them fetched from.
+func (m *machine) laySecrets(secrets map[string]string) error {
+	files := map[string]string{}
+	for name, text := range secrets {
+		files[imageSecrets+name] = text
+	}
+	return m.lay(files, 0o600)
 }
 
 // boot switches it on. What comes of that is asked with ready.
@@ -152,12 +173,17 @@ func (m *machine) off(ctx context.Context) error {
 
 // run has the machine run a program, as its root, and returns what that printed.
 func (m *machine) run(ctx context.Context, args ...string) (string, error) {
+	return m.runInput(ctx, nil, args...)
+}
+
+func (m *machine) runInput(ctx context.Context, input io.Reader, args ...string) (string, error) {
 	if m.process == nil {
 		return "", fmt.Errorf("%s is off", m.plan.name)
 	}
 	enter := []string{"--target", strconv.Itoa(m.process.PID()), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--",
 		"/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
+	cmd.Stdin = input
 	output, err := cmd.CombinedOutput()
 	text := strings.TrimSpace(string(output))
 	if err != nil {

@@ -39,6 +39,9 @@ func prepare(ctx context.Context, o *options, say *teller) (err error) {
 	if o.Package, err = filepath.Abs(o.Package); err != nil {
 		return err
 	}
+	if err := certify(o); err != nil {
+		return err
+	}
 	say.say("terraform renders the user data package=%s", filepath.Base(o.Package))
 	return render(ctx, o)
 }
@@ -132,7 +135,8 @@ func configuration(module, packageURL, sum string) map[string]any {
 			"object_store": objectStore(),
 			"package":      map[string]any{"url": packageURL, "sha256": sum},
 			"data_device":  dataDisk,
-			"secrets":      secretReferences(),
+			"secrets":      environmentReferences(),
+			"tls":          certificateReferences(),
 			"settings":     settings,
 		}
 		outputs[p.name] = map[string]any{"value": "${module." + p.name + ".user_data}"}
@@ -140,7 +144,7 @@ func configuration(module, packageURL, sum string) map[string]any {
 	return map[string]any{"module": modules, "output": outputs}
 }
 
-// settings of the machines beside those that every machine has.
+// settings are those of the machines beside those that every machine has.
 var settings = map[string]any{
 	"tier.roll.ms":                     "2000", // so that the bucket matters within a minute
 	"cache.disk.bytes":                 "256MiB",
@@ -148,16 +152,4 @@ var settings = map[string]any{
 	"offsets.topic.replication.factor": "3",
 	// A broker that is back leads again within seconds, not minutes.
 	"leader.imbalance.check.interval.seconds": "5",
-}
-
-// imageSecrets is where the base root has the credentials that on a cloud the machine's role would be for.
-const imageSecrets = "/etc/zones-image/"
-
-func secretReferences() map[string]any {
-	out := map[string]any{}
-	for _, v := range storeEnvironment {
-		name, _, _ := strings.Cut(v, "=")
-		out["env:"+name] = "file:" + imageSecrets + name
-	}
-	return out
 }

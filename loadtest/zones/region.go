@@ -21,7 +21,7 @@ const (
 	zones = 3
 
 	// storyTimeout bounds all of it.
-	storyTimeout = 15 * time.Minute
+	storyTimeout = 25 * time.Minute
 	// bootTimeout bounds the way from power on to a broker that serves, on a small, busy machine.
 	bootTimeout = 4 * time.Minute
 	// calmTimeout bounds the way back to a cluster about which there is nothing to be said.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidelinehq/tideline/loadtest/stage"
@@ -38,7 +39,8 @@ func (c *cluster) story(ctx context.Context) (err error) {
 	c.say.say("they are one cluster, and healthy")
 
 	first := c.machines[0]
-	if _, err := first.tideline(ctx, "topic", "create", consoleTopic, "--partitions", "6", "--replication-factor", "3", "--brokers", first.plan.kafka()); err != nil {
+	if _, err := first.tideline(ctx, "topic", "create", consoleTopic, "--partitions", "6", "--replication-factor", "3",
+		"--brokers", first.plan.kafka(), "--tls-ca", machineCA); err != nil {
 		return err
 	}
 	if err := c.write(ctx, first); err != nil {
@@ -53,9 +55,13 @@ func (c *cluster) story(ctx context.Context) (err error) {
 	if err := os.RemoveAll(histories); err != nil {
 		return err
 	}
+	secure, err := trust(c.o)
+	if err != nil {
+		return err
+	}
 	run, err := verify.Start(ctx, verify.Options{
 		Brokers: c.brokers(), Dir: histories, Partitions: verifyPartitions, ReplicationFactor: zones, MinInSync: zones - 1, Rate: verifyRate,
-		Command: "make zones",
+		Command: "make zones", Client: []kgo.Opt{kgo.DialTLSConfig(secure)},
 	})
 	if err != nil {
 		return err
@@ -78,6 +84,10 @@ func (c *cluster) story(ctx context.Context) (err error) {
 	if err := c.loseMachine(ctx, run); err != nil {
 		return err
 	}
+	if err := c.rotate(ctx, run); err != nil {
+		return err
+	}
+	c.say.say("new certificates: fetched by the units, shown by the brokers that ran already")
 	if err := stage.Wait(ctx, time.Until(began.Add(c.o.Lasts))); err != nil {
 		return err
 	}
@@ -112,7 +122,7 @@ func (c *cluster) story(ctx context.Context) (err error) {
 	return c.allOff(ctx)
 }
 
-// leader is the machine that controls the cluster: the one that is missed most.
+// controller is the machine that controls the cluster: the one that is missed most.
 func (c *cluster) controller(ctx context.Context) (*machine, error) {
 	list, err := c.machines[0].list(ctx)
 	if err != nil {
@@ -171,11 +181,9 @@ func (c *cluster) loseMachine(ctx context.Context, run *verify.Run) error {
 	if err != nil {
 		return err
 	}
-	if m.made > 1 || m.booted > 1 {
-		for _, other := range c.machines {
-			if other.booted == 1 {
-				m = other
-			}
+	for _, other := range c.machines {
+		if m.booted > 1 && other.booted == 1 {
+			m = other
 		}
 	}
 	if err := run.Mark(m.plan.name + " is destroyed with its disks"); err != nil {
