@@ -24,7 +24,7 @@ func (c *cluster) rotate(ctx context.Context, run *verify.Run) error {
 		if err != nil {
 			return err
 		}
-		if err := run.Mark(m.plan.name + " has new certificates"); err != nil {
+		if err := run.Mark("new-certificates " + m.plan.name); err != nil {
 			return err
 		}
 		secrets, err := issue(c.o, m.plan)

@@ -142,7 +142,7 @@ func (c *cluster) loseZone(ctx context.Context, run *verify.Run) error {
 	if err != nil {
 		return err
 	}
-	if err := run.Mark("the line of " + m.plan.zone + " is cut and " + m.plan.name + " killed"); err != nil {
+	if err := run.Mark("lose-zone " + m.plan.zone); err != nil {
 		return err
 	}
 	acked := run.Acked()
@@ -164,7 +164,7 @@ func (c *cluster) loseZone(ctx context.Context, run *verify.Run) error {
 	if err := c.calm(ctx); err != nil {
 		return err
 	}
-	if err := run.Mark(m.plan.name + " is back with its disks"); err != nil {
+	if err := run.Mark("back " + m.plan.name); err != nil {
 		return err
 	}
 	leaders, replicas, err := c.leads(ctx, m)
@@ -186,7 +186,7 @@ func (c *cluster) loseMachine(ctx context.Context, run *verify.Run) error {
 			m = other
 		}
 	}
-	if err := run.Mark(m.plan.name + " is destroyed with its disks"); err != nil {
+	if err := run.Mark("lose-machine " + m.plan.name); err != nil {
 		return err
 	}
 	if err := m.keepLogs(ctx); err != nil {
@@ -205,7 +205,7 @@ func (c *cluster) loseMachine(ctx context.Context, run *verify.Run) error {
 	if err := c.calm(ctx); err != nil {
 		return err
 	}
-	if err := run.Mark(m.plan.name + " is back with blank disks"); err != nil {
+	if err := run.Mark("back-anew " + m.plan.name); err != nil {
 		return err
 	}
 	leaders, replicas, err := c.leads(ctx, m)
