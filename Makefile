@@ -102,9 +102,10 @@ tidy: ## go.mod, go.sum and the formatting in order
 	@git ls-files -z '*.go' | xargs -0 gofmt -w
 
 .PHONY: gen
-gen: ## the generated pages of docs/: configuration, commands, formats
+gen: ## the generated pages of docs/: configuration, commands, formats, metrics
 	$(GO) run ./cmd/tideline docs docs
 	$(GO) run ./docs/gen docs
+	$(GO) test -count=1 -run '^TestInstruments$$' ./broker -instruments
 
 .PHONY: gen-check
 gen-check: ## fails when a generated page is out of date
