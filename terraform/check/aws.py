@@ -6,6 +6,7 @@
 import sys
 
 from moto.ec2.models.instances import Instance
+from moto.route53.responses import Route53
 from moto.server import main
 
 terminate = Instance.terminate
@@ -21,5 +22,17 @@ def terminate_and_let_go(self, *args, **kwargs):
 
 
 Instance.terminate = terminate_and_let_go
+
+get_bool_param = Route53._get_bool_param
+
+
+def get_bool_param_private(self, name, *args, **kwargs):
+    """A zone that is made with a network is a private one, whether that is said or not."""
+    if name == "HostedZoneConfig.PrivateZone" and self._get_param("VPC.VPCId"):
+        return True
+    return get_bool_param(self, name, *args, **kwargs)
+
+
+Route53._get_bool_param = get_bool_param_private
 
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])
