@@ -4,7 +4,7 @@
 #
 #   scripts/terraform.sh            all of it
 #   scripts/terraform.sh quick      without the examples
-#   scripts/terraform.sh examples   the examples alone
+#   scripts/terraform.sh examples   the examples alone; one-region or two-regions for one of them
 #
 #   TF_PROVIDER_MIRROR=DIR          where the AWS provider lies, as `terraform providers mirror` lays it out; else it is looked for
 #                                   on this machine, and else the registry is asked
@@ -22,7 +22,13 @@ mode=${1:-all}
 say() { printf '%s terraform.sh: %s\n' "$(date +%H:%M:%S)" "$*"; }
 die() { say "$*" >&2; exit 1; }
 
-[[ $mode == all || $mode == quick || $mode == examples ]] || die "usage: terraform.sh [all | quick | examples]"
+examples=(one-region two-regions)
+case $mode in
+  all | examples) ;;
+  quick) examples=() ;;
+  one-region | two-regions) examples=("$mode") ;;
+  *) die "usage: terraform.sh [all | quick | examples | one-region | two-regions]" ;;
+esac
 command -v terraform >/dev/null ||
   die "terraform is missing. Install version 1.9 or later (https://developer.hashicorp.com/terraform/install), and the AWS provider 5.80 or later if the registry is out of reach (TF_PROVIDER_MIRROR)"
 command -v python3 >/dev/null || die "python3 is missing"
@@ -109,20 +115,22 @@ find "$work/terraform" \( -name .terraform -o -name '*.tfstate*' -o -name .terra
 say "fmt"
 terraform fmt -check -diff -recursive "$root/terraform" || die "not formatted; run: terraform fmt -recursive terraform"
 
-dirs=(modules/cloudinit modules/aws examples/one-region examples/two-regions)
-[[ $mode != examples ]] || dirs=(examples/one-region examples/two-regions)
+modules=()
+[[ $mode != all && $mode != quick ]] || modules=(modules/cloudinit modules/aws)
+dirs=("${modules[@]}" "${examples[@]/#/examples/}")
+[[ $mode != quick ]] || dirs+=(examples/one-region examples/two-regions)
 for dir in "${dirs[@]}"; do
   say "init, validate: $dir"
   (cd "$work/terraform/$dir" && terraform init -backend=false -no-color >"$work/init.log" 2>&1) || { cat "$work/init.log"; die "init failed in $dir"; }
   (cd "$work/terraform/$dir" && terraform validate -no-color)
 done
 
-if [[ $mode != examples ]]; then
-  for dir in modules/cloudinit modules/aws; do
-    say "test: $dir"
-    (cd "$work/terraform/$dir" && terraform test -no-color)
-  done
+for dir in "${modules[@]}"; do
+  say "test: $dir"
+  (cd "$work/terraform/$dir" && terraform test -no-color)
+done
 
+if ((${#modules[@]} > 0)); then
   say "tideline-setup"
   moto setup
   (cd "$work/terraform/check" && AWS_ENDPOINT_URL=$(<"$work/setup.url") "$venv/bin/python" -m unittest setup_test)
@@ -178,19 +186,18 @@ PY
   say "$name: nothing is left"
 }
 
-if [[ $mode != quick ]]; then
-  # The two have nothing in common, and each spends most of its time waiting.
-  moto one-region
-  moto two-regions
-  example one-region eu-central-1 >"$work/one.log" 2>&1 &
-  one=$!
-  example two-regions eu-central-1 eu-west-1 >"$work/two.log" 2>&1 &
-  two=$!
-  failed=0
-  wait "$one" || failed=1
-  cat "$work/one.log"
-  wait "$two" || failed=1
-  cat "$work/two.log"
-  ((failed == 0)) || die "an example failed"
-fi
+declare -A regions=([one-region]=eu-central-1 [two-regions]="eu-central-1 eu-west-1") running=()
+# They have nothing in common, and each spends most of its time waiting.
+for name in "${examples[@]}"; do
+  moto "$name"
+  # shellcheck disable=SC2086 # regions are words
+  example "$name" ${regions[$name]} >"$work/$name.log" 2>&1 &
+  running[$name]=$!
+done
+failed=()
+for name in "${examples[@]}"; do
+  wait "${running[$name]}" || failed+=("$name")
+  cat "$work/$name.log"
+done
+((${#failed[@]} == 0)) || die "an example failed: ${failed[*]}"
 say "all is well"
