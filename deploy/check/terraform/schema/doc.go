@@ -8,10 +8,11 @@
 //
 //	lib/compute-disk/index.js → index.ts
 //
+//	  export interface ComputeDiskConfig   which of its members are blocks
 //	  export class ComputeDisk …           the resource
 //	    // size - computed: true, optional: true, required: false
 //	    …getNumberAttribute('size')        what can be read, and its type
-//	    synthesizeHclAttributes            what can be written, and which of it is a block
+//	    synthesizeHclAttributes            what can be written
 //	  export function computeDiskGuestOsFeaturesToHclTerraform
 //	  export class ComputeDiskGuestOsFeaturesOutputReference
 //	                                       the same of each block in it

@@ -19,6 +19,9 @@ var (
 	written = regexp.MustCompile(`(?m)^ +(\w+): \{\n +value: (.*),\n +isBlock: (true|false),\n +type: "(\w+)",\n +storageClassType: "(\w+)",\n +\},$`)
 	// made is the function that makes a value.
 	made = regexp.MustCompile(`(cdktf\.)?(\w+)ToHclTerraform`)
+	// braces is the comment above a member of an interface that is written with braces. What isBlock says is true of nested
+	// attributes as well, which are written with an equals sign.
+	braces = regexp.MustCompile(`(?m)^ +\* (\w+) block$`)
 	// use is the comment above each member of a class.
 	use = regexp.MustCompile(`(?m)^ +// (\w+) - computed: (true|false), optional: (true|false), required: (true|false)$`)
 	// What follows it: a getter of something simple, or a member that is more than one value.
@@ -37,7 +40,7 @@ type Resource struct {
 // Extract reads the TypeScript of a resource, a data source or a provider.
 func Extract(ts string) (*Resource, error) {
 	f := file(declarations(ts))
-	for _, body := range f {
+	for name, body := range f {
 		found := resource.FindStringSubmatch(body)
 		if found == nil {
 			continue
@@ -46,7 +49,7 @@ func Extract(ts string) (*Resource, error) {
 		if v := version.FindStringSubmatch(body); v != nil {
 			r.Version = v[1]
 		}
-		block, err := f.block(body, body, 0)
+		block, err := f.block(body, body, name+"Config", 0)
 		if err != nil {
 			return nil, fmt.Errorf("%w resource=%s", err, r.Type)
 		}
@@ -73,8 +76,8 @@ func declarations(ts string) map[string]string {
 	return all
 }
 
-// block makes a schema of what writes and what reads.
-func (f file) block(writer, reader string, depth int) (*Block, error) {
+// block makes a schema of what writes, what reads, and the interface of both.
+func (f file) block(writer, reader, face string, depth int) (*Block, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("blocks are nested too deep")
 	}
@@ -93,9 +96,13 @@ func (f file) block(writer, reader string, depth int) (*Block, error) {
 		members[name] = reader[at[1]:end]
 		order = append(order, name)
 	}
+	braced := make(map[string]bool)
+	for _, name := range braces.FindAllStringSubmatch(f[face], -1) {
+		braced[name[1]] = true
+	}
 	b := &Block{Attributes: make(map[string]*Attribute), Blocks: make(map[string]*Nested)}
 	for _, w := range written.FindAllStringSubmatch(writer, -1) {
-		name, value, isBlock, nesting, class := w[1], w[2], w[3] == "true", w[4], w[5]
+		name, value, isBlock, nesting, class := w[1], w[2], w[3] == "true" && braced[w[1]], w[4], w[5]
 		u, known := uses[name]
 		if !known && isProvider(reader) {
 			// A provider's members have no such comment where they are only written.
@@ -167,7 +174,7 @@ func (f file) object(name string, depth int) (*Block, error) {
 		// Blocks of providers are only written: their interface tells what must be given.
 		return f.face(writer, upper(name), depth)
 	}
-	return f.block(writer, reader, depth+1)
+	return f.block(writer, reader, upper(name), depth+1)
 }
 
 // face is the block of a struct that has an interface and no class.
@@ -181,7 +188,7 @@ func (f file) face(writer, name string, depth int) (*Block, error) {
 		optional := strings.Contains(body, "readonly "+camel(w[1])+"?:")
 		fmt.Fprintf(&comments, "  // %s - computed: false, optional: %t, required: %t\n", w[1], optional, !optional)
 	}
-	return f.block(writer, comments.String(), depth+1)
+	return f.block(writer, comments.String(), name, depth+1)
 }
 
 // attribute is the type of what is written with an equals sign.

@@ -1,6 +1,15 @@
 // A resource of no cloud, in the form in which the typings have theirs.
 export interface WidgetConfig extends cdktf.TerraformMetaArguments {
-  readonly size?: number;
+  readonly labels?: { [key: string]: string };
+  readonly owner?: WidgetOwner;
+  /**
+  * boot block
+  */
+  readonly boot: WidgetBoot;
+  /**
+  * disk block
+  */
+  readonly disk?: WidgetDisk[];
 }
 export interface WidgetDisk {
 }
@@ -80,6 +89,25 @@ export class WidgetStatusOutputReference extends cdktf.ComplexObject {
   }
 }
 
+export function widgetOwnerToHclTerraform(struct?: WidgetOwner): any {
+  const attrs = {
+    name: {
+      value: cdktf.stringToHclTerraform(struct!.name),
+      isBlock: false,
+      type: "simple",
+      storageClassType: "string",
+    },
+  };
+}
+
+export class WidgetOwnerOutputReference extends cdktf.ComplexObject {
+  // name - computed: false, optional: false, required: true
+  private _name?: string; 
+  public get name() {
+    return this.getStringAttribute('name');
+  }
+}
+
 export class Widget extends cdktf.TerraformResource {
   public static readonly tfResourceType = "example_widget";
 
@@ -111,6 +139,9 @@ export class Widget extends cdktf.TerraformResource {
   // status - computed: true, optional: false, required: false
   private _status = new WidgetStatusList(this, "status", false);
 
+  // owner - computed: false, optional: true, required: false
+  private _owner = new WidgetOwnerOutputReference(this, "owner");
+
   // boot - computed: false, optional: false, required: true
   private _boot = new WidgetBootOutputReference(this, "boot");
 
@@ -124,6 +155,12 @@ export class Widget extends cdktf.TerraformResource {
         isBlock: false,
         type: "map",
         storageClassType: "stringMap",
+      },
+      owner: {
+        value: widgetOwnerToHclTerraform(this._owner.internalValue),
+        isBlock: true,
+        type: "struct",
+        storageClassType: "WidgetOwner",
       },
       boot: {
         value: widgetBootToHclTerraform(this._boot.internalValue),
