@@ -182,6 +182,11 @@ flood: build ## what floods do to the latency of an honest client, 7 minutes; FL
 	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
 	$(BIN)/bench -only flood -systems tideline $(FLOOD)
 
+.PHONY: bench-trace
+bench-trace: build ## what tracing costs: processor time of a broker that traces beside one that does not, 5 minutes; TRACE='-rounds 9' and others, see bin/bench -help
+	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
+	$(BIN)/bench -only trace -systems tideline $(TRACE)
+
 # What is handed out is decided by the commit: its time is that of all files, and its name has one length in every clone.
 RELEASE_VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo devel)
 RELEASE_EPOCH   ?= $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null))

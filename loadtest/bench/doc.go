@@ -29,6 +29,7 @@
 //	scale       10,000 partitions with three replicas: creation, memory, idling, restart
 //	compact     a tiered topic of 10,000,000 keys: time and memory of its compaction, and what a reader from offset 0 finds
 //	flood       what floods of connections, rubbish and bombs do to the latency of an honest producer; Tideline alone
+//	trace       processor time of a broker that traces, beside one that does not, of the same load; Tideline alone
 //
 // # Open loop
 //

@@ -21,6 +21,7 @@ import (
 // options are what the command line says.
 type options struct {
 	root, binary, results, profiles string
+	against                         string
 	only, systems, set, floods      []string
 	rounds, kills, partitions       int
 	bytes                           int64
@@ -73,6 +74,7 @@ var scenarios = []scenario{
 	{"scale", clusters, (*bench).scale, scaleMetrics},
 	{"compact", clusters, (*bench).compact, compactMetrics},
 	{"flood", clusters, (*bench).flood, floodMetrics},
+	{"trace", clusters, (*bench).trace, traceMetrics},
 }
 
 func main() {
@@ -87,6 +89,7 @@ func main() {
 	var only, systems string
 	flag.StringVar(&o.root, "root", ".", "the repository")
 	flag.StringVar(&o.binary, "tideline", "", "the broker's binary (default ROOT/bin/tideline)")
+	flag.StringVar(&o.against, "against", "", "of trace: the binary of another build, which does not trace")
 	flag.StringVar(&o.results, "results", "", "where results go (default ROOT/loadtest/results)")
 	flag.StringVar(&o.profiles, "profiles", "", "a directory for processor profiles of our broker; taking them costs it a few percent")
 	flag.StringVar(&only, "only", "", "scenarios to run, separated by commas (default all but those of clusters; all with -long)")
@@ -190,8 +193,10 @@ func (b *bench) runAll(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.results.file.Close()) }()
-	if b.jars, err = kafkaJars(ctx, b.options.root); err != nil {
-		return err
+	if slices.Contains(b.options.systems, kafkaName) {
+		if b.jars, err = kafkaJars(ctx, b.options.root); err != nil {
+			return err
+		}
 	}
 	for _, s := range scenarios {
 		if !b.options.wants(&s) {
@@ -246,6 +251,9 @@ func (b *bench) command() string {
 	}
 	for _, setting := range b.options.set {
 		words = append(words, "-set="+setting)
+	}
+	if b.options.against != "" {
+		words = append(words, "-against=BINARY")
 	}
 	if b.options.profiles != "" {
 		words = append(words, "-profiles=DIR")
