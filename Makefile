@@ -222,6 +222,10 @@ helm: ## the chart's own copies and table of values made anew, and the chart che
 	cd deploy/check && $(GO) test ./helm -count=1 -run 'TestReadme|TestCopies' -rewrite
 	cd deploy/check && $(GO) test ./helm -count=1
 
+.PHONY: trace-picture
+trace-picture: ## one record's life in one trace: Python, three brokers, Zipkin, and docs/pictures/trace.png; needs mvn, npm and root
+	$(GO) test -count=1 -timeout 60m -v -run '^TestLifeOfARecord$$' ./loadtest/trace -picture $(CURDIR)/docs/pictures/trace.png
+
 .PHONY: clean
 clean: ## remove what build made; tools stay
 	rm -rf $(BIN)
