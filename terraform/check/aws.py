@@ -3,27 +3,28 @@
     aws.py PORT
 """
 
-import sys
+import copy, sys
 
+from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance
 from moto.route53.responses import Route53
+from moto.s3.exceptions import ReplicationConfigurationNotFoundError
+from moto.s3.responses import S3Response
 from moto.server import main
 
 terminate = Instance.terminate
+get_bool_param = Route53._get_bool_param
 
 
 def terminate_and_let_go(self, *args, **kwargs):
     """A network interface that outlives its machine is free when the machine is gone."""
     state = terminate(self, *args, **kwargs)
-    for interface in list(self.nics.values()):
-        if not interface.delete_on_termination:
-            self.detach_eni(interface)
+    for index, interface in list(self.nics.items()):
+        if not interface.delete_on_termination and interface.instance is self:
+            self.nics[index] = copy.copy(interface)  # what the machine that was tells of itself
+            interface.instance = interface.attachment_id = interface.attach_time = interface.device_index = None
+            interface.status = "available"
     return state
-
-
-Instance.terminate = terminate_and_let_go
-
-get_bool_param = Route53._get_bool_param
 
 
 def get_bool_param_private(self, name, *args, **kwargs):
@@ -33,6 +34,23 @@ def get_bool_param_private(self, name, *args, **kwargs):
     return get_bool_param(self, name, *args, **kwargs)
 
 
+def get_bucket_replication(self):
+    """Rules of replication are told as they were given, with their filters."""
+    self.data["Action"] = "GetBucketReplication"
+    given = self.backend.get_bucket_replication(self.bucket_name)
+    if not given:
+        raise ReplicationConfigurationNotFoundError(bucket_name=self.bucket_name)
+    rules = []
+    for r in given["Rule"]:
+        rule = {k: r[k] for k in ("ID", "Priority", "Status", "Destination")}
+        rule["DeleteMarkerReplication"] = r.get("DeleteMarkerReplication", {"Status": "Disabled"})
+        rule["Filter"] = r.get("Filter") or {"Prefix": ""}
+        rules.append(rule)
+    return self.serialized(ActionResult({"ReplicationConfiguration": {"Role": given["Role"], "Rules": rules}}))
+
+
+Instance.terminate = terminate_and_let_go
 Route53._get_bool_param = get_bool_param_private
+S3Response.get_bucket_replication = get_bucket_replication
 
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])
