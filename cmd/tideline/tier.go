@@ -24,7 +24,7 @@ import (
 
 // tierCommand is `tideline tier`.
 func (p *program) tierCommand() *cobra.Command {
-	return p.group("tier", "Look at the object store and prove that it is whole", p.tierStatusCommand(), p.tierVerifyCommand())
+	return p.group("tier", "Look at the object store and prove that it is whole", p.tierStatusCommand(), p.tierVerifyCommand(), p.tierProbeCommand())
 }
 
 // adminConnection is the flags of commands that ask the admin API.
