@@ -24,7 +24,7 @@ func again(verb string, what any) (*exec.Cmd, error) {
 // needed are the programs without which nothing can be tried, and where they come from.
 var needed = []struct{ program, from string }{
 	{"ip", "iproute2"}, {"nsenter", "util-linux"}, {"losetup", "mount"}, {"dpkg-deb", "dpkg"}, {"apt-get", "apt"}, {"wget", "wget"},
-	{"java", "a JRE 17"}, {"mvn", "maven"}, {"terraform", "Terraform 1.5 or newer"}, {"go", "Go"},
+	{"java", "a JRE 17"}, {"mvn", "maven"}, {"terraform", "Terraform 1.9 or newer"}, {"go", "Go"}, {"make", "make"},
 }
 
 // needs says all that is missing at once.

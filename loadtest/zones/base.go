@@ -120,7 +120,7 @@ func writeBaseFiles(dir string) error {
 }
 
 // fetchDebootstrap unpacks the package of that name, which needs nothing to be installed.
-func fetchDebootstrap(ctx context.Context, dir string) error {
+func fetchDebootstrap(ctx context.Context, dir string) (err error) {
 	if _, err := os.Stat(filepath.Join(dir, "usr/sbin/debootstrap")); err == nil {
 		return nil
 	}
@@ -128,7 +128,7 @@ func fetchDebootstrap(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
 	if _, err := quietly(ctx, stage, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "debootstrap"); err != nil {
 		return fmt.Errorf("fetch debootstrap (apt-get update may be due): %w", err)
 	}

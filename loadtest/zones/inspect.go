@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 func (m *machine) serves(ctx context.Context) (bool, error) {
 	select {
 	case <-m.process.Done():
-		return false, fmt.Errorf("%s: its first process has ended: %v", m.plan.name, m.process.Err())
+		return false, errors.Join(fmt.Errorf("%s: its first process has ended", m.plan.name), m.process.Err())
 	default:
 	}
 	if _, err := m.run(ctx, "test", "-e", "/run/cloud-init/result.json"); err != nil {
