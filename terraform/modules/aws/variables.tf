@@ -286,6 +286,10 @@ variable "access" {
     condition     = var.access.kind == "nlb" || var.access.domain == ""
     error_message = "access.domain goes with access.kind = nlb."
   }
+  validation {
+    condition     = var.access.kind != "nlb" || var.access.internal || var.tls.keystore != null
+    error_message = "access.internal = false puts the brokers into the internet: give tls.keystore, so that clients speak TLS."
+  }
 }
 
 variable "image" {

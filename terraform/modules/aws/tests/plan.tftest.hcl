@@ -196,16 +196,17 @@ run "refused" {
   expect_failures = [var.name, var.node_count, var.wal_disk, var.bucket, var.network, var.telemetry, var.access]
 }
 
-run "impossible_throughput_and_even_voters" {
+run "impossible_throughput_even_voters_and_plaintext_in_the_internet" {
   command = plan
 
   variables {
     node_count = 4
     voters     = 4
     wal_disk   = { iops = 3000, throughput = 1000 }
+    access     = { kind = "nlb", internal = false }
   }
 
-  expect_failures = [var.voters, var.wal_disk]
+  expect_failures = [var.voters, var.wal_disk, var.access]
 }
 
 run "local_disk_of_a_type_without_one" {
