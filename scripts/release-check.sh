@@ -95,7 +95,7 @@ serve() {
   local in=$1 as=$2
   shift 2
   rm -f "$stage/ready" && mkfifo "$stage/ready"
-  env -i PATH=/usr/bin:/bin TIDELINE_HTTP_LISTENER=127.0.0.1:0 TIDELINE_LISTENERS=PLAINTEXT://127.0.0.1:0 TIDELINE_WAL_MAX_BYTES=256MiB TIDELINE_WAL_FILE_BYTES=16MiB \
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TIDELINE_HTTP_LISTENER=127.0.0.1:0 TIDELINE_LISTENERS=PLAINTEXT://127.0.0.1:0 TIDELINE_WAL_MAX_BYTES=256MiB TIDELINE_WAL_FILE_BYTES=16MiB \
     chroot --userspec="$as" "$in" "$@" >"$stage/ready" 2>"$stage/broker.log" &
   broker=$!
   local line=
@@ -175,7 +175,7 @@ stop
 rm -rf "$machine/var/lib/tideline"
 in_machine dpkg -P tideline >"$stage/dpkg.log" 2>&1 || { cat "$stage/dpkg.log"; fail "the package cannot be purged"; }
 ! in_machine getent passwd tideline >/dev/null || fail "the purge left the user, who owns nothing"
-left=$(diff <(cd "$clean" && find . -path ./proc -prune -o -print | sort) <(cd "$machine" && find . -path ./proc -prune -o -print | sort) | grep '^>' | grep -vE '/tideline\.deb$|/var/(cache|log|lib/dpkg)/|/etc/(passwd|group|g?shadow|sub[ug]id)-$|/var/lib/systemd' || true)
+left=$(diff <(cd "$clean" && find . -path ./proc -prune -o -print | sort) <(cd "$machine" && find . -path ./proc -prune -o -print | sort) | grep '^>' | grep -vE '/tideline\.deb$|/var/(cache|log|lib/dpkg)/|/etc/(passwd|group|g?shadow|sub[ug]id)-$|^> ./run/|/var/lib/systemd' || true)
 [[ -z $left ]] || fail "the package has left: $left"
 rm -rf --one-file-system "$machine"
 say "the package installs, runs, upgrades, goes, and leaves records where they are"
@@ -198,7 +198,7 @@ say "the archive has a broker that runs with nothing beside it"
 unpack() {
   local image=$dist/tideline_${version}_image_$1.tar
   mkdir "$stage/image-$1"
-  tar -xOf "$image" manifest.json | sed -E 's/.*"Layers":\[([^]]*)\].*/\1/' | tr -d '"' | tr ',' '\n' | while read -r layer; do
+  tar -xOf "$image" manifest.json | sed -E 's/.*"Layers":\[([^]]*)\].*/\1/' | tr -d '"' | tr ',' '\n' | while read -r layer || [[ -n $layer ]]; do
     tar -xOf "$image" "$layer" | tar -xz --same-owner --numeric-owner -p -C "$stage/image-$1"
   done
 }

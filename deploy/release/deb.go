@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,13 +17,13 @@ var scripts = []string{"postinst", "prerm", "postrm"}
 
 // deb makes a package of Debian. What is in /etc is the administrator's once it is there. The group that may read the settings is made by a
 // script, so that all is root's in the package itself.
-func (r *release) deb(arch string, content *content) ([]byte, error) {
+func (r *release) deb(arch string, content *content) (made []byte, err error) {
 	// The library reads files; it is told of their modes and times.
 	stage, err := os.MkdirTemp("", "tideline-deb-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
 	n := 0
 	put := func(b []byte) (string, error) {
 		n++
