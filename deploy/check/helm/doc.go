@@ -2,7 +2,7 @@
 // own engine and linter, the types of Kubernetes' API, and Tideline's own settings.
 //
 // Nothing here asks a server. What only a server can say (admission, scheduling, the order
-// of a rolling update) is tried by `make kube`.
+// of a rolling update) is not looked at.
 //
 // # What is checked
 //
