@@ -207,9 +207,12 @@ release-check: release ## made a second time elsewhere, the same bytes; package 
 terraform: ## the AWS modules and examples against a mocked AWS, from fmt to destroy, 8 minutes; TERRAFORM=quick or examples for a part
 	nice -n 10 scripts/terraform.sh $(TERRAFORM)
 
-.PHONY: terraform-schema terraform-docs
+.PHONY: terraform-schema terraform-lint terraform-docs
 terraform-schema: ## the modules for other clouds against the schema of their providers, and their plans by mocks, 2 minutes
 	nice -n 10 scripts/terraform-schema.sh
+
+terraform-lint: ## checkov over all modules and examples, a minute
+	nice -n 10 scripts/terraform-lint.sh
 
 terraform-docs: ## the tables of variables and outputs in the README of each module
 	cd deploy/check && $(GO) run ./cmd/terraform-docs ../../terraform/modules/*/

@@ -10,6 +10,7 @@ locals {
 }
 
 resource "aws_kms_key" "bucket" {
+  #checkov:skip=CKV2_AWS_64:The default policy leaves it to the account's policies, and the role of the brokers has what it needs.
   count = var.bucket.kms_key_id == "create" ? 1 : 0
 
   description             = "Objects of the Tideline cluster ${var.name}"
@@ -26,6 +27,9 @@ resource "aws_kms_alias" "bucket" {
 }
 
 resource "aws_s3_bucket" "this" {
+  #checkov:skip=CKV_AWS_18:Access logs want a second bucket; CloudTrail tells the same, and whether to pay for it is the owner's choice.
+  #checkov:skip=CKV_AWS_144:Replication to another region is a choice: examples/two-regions has it.
+  #checkov:skip=CKV2_AWS_62:Nothing waits for events of these objects; what is in the bucket is what the ledger says.
   count = local.new_bucket
 
   bucket              = var.bucket.name

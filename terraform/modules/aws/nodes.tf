@@ -73,6 +73,7 @@ resource "aws_network_interface" "node" {
 }
 
 resource "aws_ebs_volume" "wal" {
+  #checkov:skip=CKV_AWS_189:It is encrypted by the account's key; a key of one's own costs availability, and what lies here is in the bucket within a minute.
   for_each = local.local ? {} : local.nodes
 
   availability_zone = each.value.zone
@@ -125,6 +126,11 @@ resource "aws_launch_template" "broker" {
 }
 
 resource "aws_instance" "node" {
+  #checkov:skip=CKV_AWS_126:Metrics of the machine in minutes are the owner's choice; the broker has its own by the second.
+  #checkov:skip=CKV_AWS_135:The launch template says so: ebs_optimized.
+  #checkov:skip=CKV_AWS_79:The launch template asks for tokens: metadata_options.
+  #checkov:skip=CKV_AWS_8:The launch template encrypts the root disk, and the WAL has a volume of its own, which is encrypted.
+  #checkov:skip=CKV2_AWS_41:The launch template gives it the instance profile of the brokers.
   for_each = local.nodes
 
   user_data_base64 = module.cloudinit[each.key].user_data_base64gzip

@@ -3,6 +3,7 @@
 
 # Belongs to clients: give it to a machine, and it may connect.
 resource "aws_security_group" "clients" {
+  #checkov:skip=CKV2_AWS_5:It is there to be given to the machines of clients, which are not made here.
   name        = "${var.name}-clients"
   description = "Members may connect to the brokers of ${var.name}"
   vpc_id      = local.vpc_id

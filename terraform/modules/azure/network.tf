@@ -28,6 +28,7 @@ resource "azurerm_virtual_network" "this" {
 }
 
 resource "azurerm_subnet" "this" {
+  #checkov:skip=CKV2_AZURE_31:The security group is on the interfaces of the brokers, so that given subnets are guarded as well.
   count = var.network.create ? 1 : 0
 
   name                            = var.name
