@@ -109,7 +109,7 @@ func (all spans) produced(trace, parent, leader string, followers []string, acks
 		}
 	}
 	if queue, decode, last := stages["produce.queue"], stages["produce.decode"], stages["produce.acknowledge"]; !queue.Start.Equal(request.Start) || !last.End.Equal(request.End) ||
-		!decode.Start.Equal(queue.End) || !stages["produce.append"].Start.Equal(decode.End) || decode.Attributes["messaging.batch.message_count"] != int64(1) {
+		!decode.Start.Equal(queue.End) || !stages["produce.append"].Start.Equal(decode.End) || request.Attributes["messaging.batch.message_count"] != int64(1) {
 		return fmt.Errorf("stages are out of order: %v", stages)
 	}
 	sync, err := all.synced(trace, parent)

@@ -55,15 +55,14 @@ func (w *writer) trace(g *group) {
 	}
 	ctx := context.Background()
 	times := trace.WithTimestamp(g.written)
-	attributes := trace.WithAttributes(
+	_, shared := tracer.Start(ctx, "wal.sync", trace.WithNewRoot(), times, trace.WithLinks(links...), trace.WithAttributes(
 		attribute.Int64("tideline.bytes", g.bytes),
 		attribute.Int("tideline.wal.frames", g.frames),
 		attribute.Bool("tideline.wal.synced", g.sync),
-	)
-	_, shared := tracer.Start(ctx, "wal.sync", trace.WithNewRoot(), times, attributes, trace.WithLinks(links...))
+	))
 	end := trace.WithTimestamp(g.durable)
 	for _, c := range contexts {
-		_, own := tracer.Start(trace.ContextWithRemoteSpanContext(ctx, c), "wal.sync", times, attributes,
+		_, own := tracer.Start(trace.ContextWithRemoteSpanContext(ctx, c), "wal.sync", times,
 			trace.WithLinks(trace.Link{SpanContext: shared.SpanContext()}))
 		shared.AddLink(trace.Link{SpanContext: own.SpanContext()})
 		own.End(end)

@@ -231,7 +231,7 @@ func (t *produceTrace) finish(op *produceOp) {
 	t.written = t.a.now()
 	t.observe()
 	for i := range t.parts {
-		t.showPart(&t.parts[i], &op.parts[i])
+		t.showPart(op, &t.parts[i], &op.parts[i])
 	}
 	for i := range t.spans {
 		s := &t.spans[i]
@@ -255,7 +255,7 @@ func (t *produceTrace) stage(s *requestSpan, name string, from, to time.Time, at
 }
 
 // showPart makes the spans of one partition.
-func (t *produceTrace) showPart(part *partTrace, answer *wire.ProducePartitionResponse) {
+func (t *produceTrace) showPart(op *produceOp, part *partTrace, answer *wire.ProducePartitionResponse) {
 	if part.span < 0 {
 		return
 	}
@@ -279,6 +279,9 @@ func (t *produceTrace) showPart(part *partTrace, answer *wire.ProducePartitionRe
 		s.SetStatus(otelcodes.Error, kind)
 	}
 	s.SetAttributes(attributes...) // of the last partition, where the trace has several
+	if len(op.parts) == 1 {
+		attributes = nil // they are those of the request
+	}
 	validated := part.Validated
 	if validated.IsZero() {
 		validated = t.decided // refused before

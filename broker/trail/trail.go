@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Entries is how many a broker remembers: a minute and a half of as many traces as it takes
+// Entries is how many a broker remembers: two minutes of as many traces as it takes
 // part in at most, in a megabyte.
 const Entries = 8192
 

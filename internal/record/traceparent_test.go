@@ -165,7 +165,7 @@ func reference(t testing.TB, b record.Batch) string {
 			if string(h.Key) != "traceparent" {
 				continue
 			}
-			id, span, flags, ok := record.TraceParent(record.Batch(buildOf(t, record.None, record.Record{Headers: []record.Header{h}})), 0)
+			id, span, flags, ok := record.TraceParent(buildOf(t, record.None, record.Record{Headers: []record.Header{h}}), 0)
 			if ok {
 				return fmt.Sprintf("%x-%x-%02x", id, span, flags)
 			}

@@ -19,6 +19,9 @@ import (
 var traceMetrics = []metric{
 	{scenario: "trace", key: "large_ratio", title: "traced, batches to 1 MiB: broker CPU per GB, beside without", unit: "×", atMost: 1.02},
 	{scenario: "trace", key: "small_ratio", title: "traced, batches to 16 KiB: broker CPU per GB, beside without", unit: "×", atMost: 1.02},
+	{scenario: "trace", key: "large_core_percent", title: "the same, batches to 1 MiB: of one core, while the load runs", unit: "%"},
+	{scenario: "trace", key: "small_core_percent", title: "the same, batches to 16 KiB: of one core, while the load runs", unit: "%"},
+	{scenario: "trace", key: "small_us_per_trace", title: "the same, batches to 16 KiB: a trace", unit: "µs"},
 	{scenario: "trace", key: "large_off_ratio", title: "not traced, batches to 1 MiB: broker CPU per GB, beside the binary of -against", unit: "×"},
 	{scenario: "trace", key: "small_off_ratio", title: "not traced, batches to 16 KiB: broker CPU per GB, beside the binary of -against", unit: "×"},
 }
@@ -26,7 +29,8 @@ var traceMetrics = []metric{
 const (
 	traceTopic   = "bench-trace"
 	traceBytes   = 256 << 20 // of values, a turn
-	tracedRecord = 100       // one record in so many is in a sampled trace
+	tracedName   = "tideline-on"
+	tracedRecord = 100 // one record in so many is in a sampled trace
 )
 
 // traceLoads are what the brokers are given.
@@ -39,6 +43,9 @@ var traceLoads = []struct {
 // of it to a receiver, to one that does not, and with -against to one of another build that does not. They run side by side
 // and take turns: first one way round, then the other, so that what changes on the machine meanwhile meets all alike. What
 // is compared is processor time, of the uploads too.
+//
+// The number of traces is bounded in each second, not in each GB: on a machine that others load, a GB takes longer and has more
+// of them. So the difference is told as a share of one core, too, and for each trace.
 func (b *bench) trace(ctx context.Context) (err error) {
 	receiver, err := otlptest.Start()
 	if err != nil {
@@ -69,7 +76,7 @@ func (b *bench) trace(ctx context.Context) (err error) {
 		all = append(all, of)
 		return of.createTopic(ctx, traceTopic, bulkPartitions, map[string]string{"retention.bytes": "67108864"})
 	}
-	err = errors.Join(launch("tideline-off", b.options.binary, nil), launch("tideline-on", b.options.binary, env))
+	err = errors.Join(launch("tideline-off", b.options.binary, nil), launch(tracedName, b.options.binary, env))
 	if b.options.against != "" {
 		err = errors.Join(err, launch("tideline-against", b.options.against, nil))
 	}
@@ -80,14 +87,18 @@ func (b *bench) trace(ctx context.Context) (err error) {
 	for round := range b.options.rounds + 1 { // the first fills the brokers' pools
 		for _, load := range traceLoads {
 			busy := loadAverage()
-			perGB := make([]float64, len(all))
+			perGB, took := make([]float64, len(all)), 0.0
+			before := traces(receiver)
 			for range 2 {
 				for i := range all {
-					used, err := traceTurn(ctx, all[i], load.batch, values)
+					used, long, err := traceTurn(ctx, all[i], load.batch, values)
 					if err != nil {
 						return fmt.Errorf("%s: %w\n%s", all[i].proc.name, err, all[i].proc.tail())
 					}
 					perGB[i] += used.Seconds() / (2 * traceBytes / 1e9)
+					if all[i].proc.name == tracedName {
+						took += long.Seconds()
+					}
 				}
 				for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
 					all[i], all[j], perGB[i], perGB[j] = all[j], all[i], perGB[j], perGB[i]
@@ -97,10 +108,14 @@ func (b *bench) trace(ctx context.Context) (err error) {
 				continue
 			}
 			got := map[string]float64{load.name + "_ratio": perGB[1] / perGB[0], load.name + "_off_cpu_s_per_gb": perGB[0], load.name + "_on_cpu_s_per_gb": perGB[1]}
+			more, n := (perGB[1]-perGB[0])*2*traceBytes/1e9, traces(receiver)-before
+			got[load.name+"_core_percent"], got[load.name+"_us_per_trace"] = 100*more/took, 1e6*more/float64(max(n, 1))
+			got[load.name+"_traces"], got[load.name+"_mb_per_s"] = float64(n), 2*traceBytes/1e6/took
 			if len(all) > 2 {
 				got[load.name+"_off_ratio"] = perGB[0] / perGB[2]
 			}
-			b.say("  round %d, %s batches: %.3f CPU s/GB off, %.3f on: %.3f times (load average %.1f)", round, load.name, perGB[0], perGB[1], perGB[1]/perGB[0], busy)
+			b.say("  round %d, %s batches: %.3f CPU s/GB off, %.3f on: %.3f times; %d traces at %.0f MB/s: %.2f %% of a core (load average %.1f)",
+				round, load.name, perGB[0], perGB[1], perGB[1]/perGB[0], n, got[load.name+"_mb_per_s"], got[load.name+"_core_percent"], busy)
 			if err := b.results.add("trace", tidelineName, round, busy, got, nil); err != nil {
 				return err
 			}
@@ -117,23 +132,36 @@ func (b *bench) trace(ctx context.Context) (err error) {
 	return nil
 }
 
-// traceTurn is one turn of one broker: the processor time that it takes until all is in the object store.
-func traceTurn(ctx context.Context, of *broker, batch int32, values *payload) (time.Duration, error) {
+// traces is how many produce requests the receiver knows of.
+func traces(r *otlptest.Receiver) (n int) {
+	for _, s := range r.Spans() {
+		if s.Name == "kafka.Produce" {
+			n++
+		}
+	}
+	return n
+}
+
+// traceTurn is one turn of one broker: the processor time that it takes until all is in the object store, and how long it is
+// under load.
+func traceTurn(ctx context.Context, of *broker, batch int32, values *payload) (used, long time.Duration, err error) {
 	if err := of.settle(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	before, err := of.cpu()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	began := time.Now()
 	if err := produceInTraces(ctx, of, batch, values); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	long = time.Since(began)
 	if err := of.settle(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	after, err := of.cpu()
-	return after - before, err
+	return after - before, long, err
 }
 
 // produceInTraces sends values of 1 KiB as fast as it goes, some of them in traces.
