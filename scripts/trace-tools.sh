@@ -40,7 +40,7 @@ chromium() {
   cat >"$1/chromium" <<'WRAPPER'
 #!/usr/bin/env bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/root" && pwd)
-export LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-gnu | tr ' ' ':'):$root/usr/lib/chromium
+export LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-gnu{,/pulseaudio} | tr ' ' ':'):$root/usr/lib/chromium
 exec "$root/usr/lib/chromium/chromium" "$@"
 WRAPPER
   chmod +x "$1/chromium"

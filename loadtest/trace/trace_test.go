@@ -50,7 +50,7 @@ func TestLifeOfARecord(t *testing.T) {
 		env = append(env, k+"="+v)
 	}
 	cluster := brokertest.StartCluster(t, 3, brokertest.ClusterOptions{Env: env, Settings: map[string]string{
-		"tier.roll.ms": "100", "log.local.retention.bytes": "0",
+		"tier.roll.ms": "100", "log.local.retention.bytes": "0", "log.retention.check.interval.ms": "200",
 	}})
 	brokers := strings.Join(cluster.Addresses(), ",")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
@@ -67,15 +67,15 @@ func TestLifeOfARecord(t *testing.T) {
 	cluster.AwaitRest(ctx)
 
 	id := script(t, python, env, "producer.py", brokers, topic)
-	spans := await(t, received, id, "the upload", func(spans []otlptest.Span) bool { return has(spans, "tiering.commit") })
-	awaitCold(ctx, t, admin)
+	await(t, received, id, "the upload", func(spans []otlptest.Span) bool { return has(spans, "tiering.commit") })
 	// What remembers traces in memory is gone, and with it all that is in caches.
 	cluster.Kill(0, 1, 2)
 	cluster.Restart(0, 1, 2)
+	awaitCold(ctx, t, admin)
 	if got := script(t, python, nil, "consumer.py", brokers, topic); got != "0" {
 		t.Fatalf("the consumer read offset %s", got)
 	}
-	spans = await(t, received, id, "the cold fetch", func(spans []otlptest.Span) bool {
+	spans := await(t, received, id, "the cold fetch", func(spans []otlptest.Span) bool {
 		return has(spans, "fetch.object") && has(spans, "kafka.Fetch")
 	})
 	whole(t, spans)
