@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidelinehq/tideline/internal/otlptest"
 )
 
 // value returns the sum of a metric over the samples that have these labels; false if there is none.
@@ -213,4 +216,52 @@ func (n *node) lags() (least float64, count int) {
 		}
 	}
 	return least, count
+}
+
+// TestExemplarsLeadToTraces: a latency has the ids of a span that arrives at the collector, and the metric arrives there, too.
+func TestExemplarsLeadToTraces(t *testing.T) {
+	receiver, err := otlptest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := receiver.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for k, v := range receiver.Environment("grpc") {
+		t.Setenv(k, v)
+	}
+	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "50") // ms
+	n := newNode(t, nil)
+	conn := n.dial()
+	id := conn.create("t", 1, nil)
+	conn.mustProduce("t", 0, values(10, "a"))
+	conn.fetch(fetchRequest(13, at{topic: "t", id: id}))
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, name := range []string{"Produce", "Fetch", "CreateTopics"} {
+		var span otlptest.Span
+		spans, err := receiver.Await(ctx, func(all []otlptest.Span) bool {
+			i := slices.IndexFunc(all, func(s otlptest.Span) bool { return s.Name == "kafka."+name })
+			if i >= 0 {
+				span = all[i]
+			}
+			return i >= 0
+		})
+		if err != nil {
+			t.Fatalf("no span of %s: %v: %v", name, err, spans)
+		}
+		if _, err := receiver.AwaitMetrics(ctx, "1", func(m map[string]otlptest.Metric) bool {
+			for _, p := range m["tideline_server_request_seconds"].Points {
+				if p.Attributes["api"] == name && slices.ContainsFunc(p.Exemplars, func(e otlptest.Exemplar) bool { return e.SpanID == span.SpanID && e.TraceID == span.TraceID }) {
+					return true
+				}
+			}
+			return false
+		}); err != nil {
+			t.Errorf("no exemplar of %s that leads to %s: %v", name, span, err)
+		}
+	}
 }

@@ -240,7 +240,7 @@ func (op *produceOp) decided() {
 	}
 	op.buf = op.resp.AppendTo(op.buf[:0], op.r.Version)
 	op.bufs[0] = op.buf
-	op.r.Respond(server.Response{Buffers: net.Buffers(op.bufs[:]), Done: op.free})
+	op.r.Respond(server.Response{Buffers: net.Buffers(op.bufs[:]), Done: op.free, Span: op.exemplar()})
 }
 
 // finishWithoutAck ends a request that gets no reply. As in Kafka an error closes

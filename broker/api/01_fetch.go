@@ -324,7 +324,7 @@ func (op *fetchOp) respond() {
 	op.bufs, op.fields = op.resp.AppendTo(op.bufs[:0], op.fields[:0], op.r.Version)
 	op.trace()
 	op.times.answered = op.api.now()
-	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free})
+	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free, Span: exemplar(op.spans.fetch)})
 }
 
 // fill makes the response of the parts. A response within a session leaves out

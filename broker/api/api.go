@@ -195,8 +195,7 @@ func (c *Call) Reply(resp kmsg.Response) {
 	c.throttle(resp)
 	body := resp.AppendTo(nil)
 	c.replied.Store(true)
-	c.API.traced(c.raw)
-	c.raw.Respond(server.Response{Buffers: net.Buffers{body}})
+	c.raw.Respond(server.Response{Buffers: net.Buffers{body}, Span: c.API.traced(c.raw)})
 }
 
 // refuse closes a connection whose client sent what cannot be answered, as Kafka

@@ -181,6 +181,14 @@ func (t *produceTrace) begin(op *produceOp, ctx context.Context, from trace.Span
 	t.spans = append(t.spans, requestSpan{Span: span, ctx: ctx, from: from})
 }
 
+// exemplar is the span of the request for server.Response.Span: that of the first of its traces; nil: it is in none.
+func (op *produceOp) exemplar() *trace.SpanContext {
+	if op.traced == nil || len(op.traced.spans) == 0 {
+		return nil
+	}
+	return exemplar(op.traced.spans[0].Span)
+}
+
 // join makes a partition part of a trace.
 func (t *produceTrace) join(i, span int) {
 	part, s := &t.parts[i], &t.spans[span]

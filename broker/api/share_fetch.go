@@ -238,8 +238,7 @@ func (op *shareOp) respond() {
 // are not needed any more.
 func (c *Call) replyBuffers(buffers net.Buffers, done func()) {
 	c.replied.Store(true)
-	c.API.traced(c.raw)
-	c.raw.Respond(server.Response{Buffers: buffers, Done: done})
+	c.raw.Respond(server.Response{Buffers: buffers, Done: done, Span: c.API.traced(c.raw)})
 }
 
 // fill makes the response: the partitions that have news, and those of which the

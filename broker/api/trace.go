@@ -12,16 +12,26 @@ import (
 
 // traced makes the span of a request that is about to be answered: it began when
 // the request had arrived. Nothing is kept for it meanwhile, so that requests cost
-// nothing more when tracing is off.
-func (a *API) traced(r *server.Request) {
+// nothing more when tracing is off. It returns the span for server.Response.Span; nil: there is none.
+func (a *API) traced(r *server.Request) *trace.SpanContext {
 	ctx, in := a.Gate.Begin(a.ctx)
 	if !in {
-		return
+		return nil
 	}
 	_, span := a.Tracer.Start(ctx, "kafka."+wire.KeyName(r.Key),
 		trace.WithTimestamp(r.Received), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(requestAttributes(r)...))
 	span.End()
+	return exemplar(span)
+}
+
+// exemplar is a span as server.Response.Span has it; nil is none.
+func exemplar(span trace.Span) *trace.SpanContext {
+	if span == nil || !span.SpanContext().IsSampled() {
+		return nil
+	}
+	at := span.SpanContext()
+	return &at
 }
 
 // requestAttributes says what any request is, in the names of OpenTelemetry's conventions.

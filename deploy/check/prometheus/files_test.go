@@ -24,7 +24,6 @@ func read(t *testing.T, parts ...string) string {
 	return string(b)
 }
 
-
 // rules are the recording and alerting rules, which must be valid.
 func rules(t *testing.T) (recorded map[string]rulefmt.Rule, alerts map[string]rulefmt.Rule) {
 	t.Helper()
