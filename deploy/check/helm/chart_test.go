@@ -372,6 +372,12 @@ func TestSecure(t *testing.T) {
 	if m := one[monitoring.ServiceMonitor](t, r); m.Spec.Endpoints[0].BasicAuth == nil || m.Spec.Endpoints[0].TLSConfig == nil {
 		t.Errorf("monitor: %+v", m.Spec)
 	}
+	if rules := one[monitoring.PrometheusRule](t, r); len(rules.Spec.Groups) == 0 {
+		t.Error("no alerts")
+	}
+	if n, want := len(of[core.ConfigMap](r))-1, len(glob(t, "../../grafana/*.json")); n != want || n == 0 {
+		t.Errorf("%d dashboards of %d", n, want)
+	}
 	p := one[networking.NetworkPolicy](t, r)
 	if len(p.Spec.Ingress) != 3 || len(p.Spec.Ingress[0].From) != 3 || len(p.Spec.Egress) != 3 {
 		t.Errorf("policy: %+v", p.Spec)
