@@ -59,12 +59,9 @@ func read(archive string, wanted map[string]bool) (*schema.Provider, error) {
 		}
 	}
 	err := each(archive, func(name string, file io.Reader) error {
-		dir, ok := strings.CutPrefix(name, "package/lib/")
-		if dir, ok = strings.CutSuffix(dir, "/index.js"); !ok {
-			return nil
-		}
-		kind, ok := dirs[dir]
-		if !ok {
+		dir, isIndex := strings.CutSuffix(strings.TrimPrefix(name, "package/lib/"), "/index.js")
+		kind, wanted := dirs[dir]
+		if !isIndex || !wanted {
 			return nil
 		}
 		delete(dirs, dir)
@@ -111,7 +108,7 @@ func each(archive string, f func(name string, file io.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it is only read
 	unzipped, err := gzip.NewReader(in)
 	if err != nil {
 		return err
