@@ -114,7 +114,7 @@ func (p *plane) stop() error {
 		x := p.processes[i]
 		select {
 		case <-x.Done():
-			err = errors.Join(err, fmt.Errorf("%s ended by itself: %v", x.name, x.Err()))
+			err = errors.Join(err, fmt.Errorf("%s ended by itself: %w", x.name, orNone(x.Err())))
 		default:
 			err = errors.Join(err, x.Kill())
 		}
@@ -138,7 +138,7 @@ func (p *plane) await(ctx context.Context, what string, so func(context.Context)
 		for _, x := range p.processes {
 			select {
 			case <-x.Done():
-				return fmt.Errorf("waiting for %s: %s ended: %v", what, x.name, x.Err())
+				return fmt.Errorf("waiting for %s: %s ended: %w", what, x.name, orNone(x.Err()))
 			default:
 			}
 		}

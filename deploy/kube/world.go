@@ -284,7 +284,7 @@ func (w *world) update(ctx context.Context) error {
 	}
 	least, ended, err := w.kubelets.since()
 	if want := []string{set + "-2", set + "-1", set + "-0"}; err != nil || least != 2 || !slices.Equal(ended, want) {
-		return fmt.Errorf("restarted were %v, and %d were ready at times: %v", ended, least, err)
+		return fmt.Errorf("restarted were %v, and %d were ready at times: %w", ended, least, orNone(err))
 	}
 	return nil
 }
@@ -419,7 +419,7 @@ func (w *world) zones(ctx context.Context) error {
 		return errors.Join(err, w.why(in))
 	}
 	if least, ended, err := w.kubelets.since(); err != nil || least != 3 || !slices.Equal(ended, []string{"tl-tideline-eu-b-101", "tl-tideline-eu-b-100"}) {
-		return fmt.Errorf("restarted were %v, and %d were ready at times: %v", ended, least, err)
+		return fmt.Errorf("restarted were %v, and %d were ready at times: %w", ended, least, orNone(err))
 	}
 	if err := w.remove(ctx, in); err != nil {
 		return err
