@@ -24,13 +24,15 @@ def things(region):
         ("subnet", ec2.describe_subnets, "Subnets", "SubnetId"),
         ("route table", ec2.describe_route_tables, "RouteTables", "RouteTableId"),
         ("gateway", ec2.describe_internet_gateways, "InternetGateways", "InternetGatewayId"),
-        ("endpoint", ec2.describe_vpc_endpoints, "VpcEndpoints", "VpcEndpointId"),
         ("security group", ec2.describe_security_groups, "SecurityGroups", "GroupId"),
         ("address", ec2.describe_addresses, "Addresses", "AllocationId"),
         ("launch template", ec2.describe_launch_templates, "LaunchTemplates", "LaunchTemplateId"),
     ):
         for t in call()[many]:
             yield kind, t[name]
+    for e in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
+        if e["State"] not in GONE:
+            yield "endpoint", e["VpcEndpointId"]
     for g in ec2.describe_nat_gateways()["NatGateways"]:
         if g["State"] not in GONE:
             yield "nat gateway", g["NatGatewayId"]
@@ -43,10 +45,13 @@ def things(region):
     for g in lb.describe_target_groups()["TargetGroups"]:
         yield "target group", g["TargetGroupName"]
     kms = boto3.client("kms", region)
+    aliases = kms.list_aliases()["Aliases"]
+    # AWS makes keys of its own when something is first encrypted, and never takes them back.
+    its_own = {a.get("TargetKeyId") for a in aliases if a["AliasName"].startswith("alias/aws/")}
     for k in kms.list_keys()["Keys"]:
-        if kms.describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] not in GONE:
+        if k["KeyId"] not in its_own and kms.describe_key(KeyId=k["KeyId"])["KeyMetadata"]["KeyState"] not in GONE:
             yield "key", k["KeyId"]
-    for a in kms.list_aliases()["Aliases"]:
+    for a in aliases:
         if not a["AliasName"].startswith("alias/aws/"):
             yield "key alias", a["AliasName"]
 
