@@ -53,8 +53,9 @@ else
   git clone --quiet --no-hardlinks "$root" "$stage/a clone"
   git -C "$stage/a clone" checkout --quiet --detach "$(git rev-parse HEAD)"
   mkdir "$stage/cache"
+  archs=$(cd "$dist" && ls tideline_*_linux_*.tar.gz | sed -E 's/.*_linux_(.*)\.tar\.gz$/\1/' | paste -sd,)
   (umask 077 && TZ=Asia/Kolkata LC_ALL=C GOCACHE=$stage/cache bin/release -root "$stage/a clone" -out "$stage/again" \
-    -version "$(git describe --tags --always --abbrev=12)" -commit "$(git rev-parse --short=12 HEAD)" -epoch "$(git log -1 --format=%ct)" >"$stage/log") || { cat "$stage/log"; exit 1; }
+    -version "$(git describe --tags --always --abbrev=12)" -commit "$(git rev-parse --short=12 HEAD)" -epoch "$(git log -1 --format=%ct)" -arch "$archs" >"$stage/log" 2>&1) || { cat "$stage/log"; exit 1; }
   diff "$dist/SHA256SUMS" "$stage/again/SHA256SUMS" || fail "a second build has other bytes"
   rm -rf "$stage/a clone" "$stage/cache" "$stage/again"
   say "a second build, elsewhere and from nothing, has the same bytes"
