@@ -133,7 +133,7 @@ func (all spans) replicated(trace, parent, leader string, followers []string, ac
 		}
 		for _, name := range []string{"replicate.receive", "replicate.append"} {
 			if s, err := all.one(trace, sent.SpanID, name); err != nil || s.Instance() != broker {
-				return fmt.Errorf("at broker %s: %v %v", broker, s, err)
+				return fmt.Errorf("at broker %s: %v %w", broker, s, err)
 			}
 		}
 		if s, err := all.synced(trace, sent.SpanID); err != nil || s.Instance() != broker {

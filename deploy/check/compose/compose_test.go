@@ -240,19 +240,13 @@ func TestCalls(t *testing.T) {
 			}
 		}
 	}
-	var prometheus struct {
-		Scrape []struct {
-			Static []struct{ Targets []string } `yaml:"static_configs"`
-		} `yaml:"scrape_configs"`
-	}
-	parse(t, filepath.Join(dir, "prometheus.yml"), &prometheus)
+	var targets []struct{ Targets []string }
+	parse(t, filepath.Join(dir, "../prometheus/targets/tideline.yaml"), &targets)
 	scraped := map[string]bool{}
-	for _, job := range prometheus.Scrape {
-		for _, static := range job.Static {
-			for _, target := range static.Targets {
-				check("prometheus", target)
-				scraped[target] = true
-			}
+	for _, group := range targets {
+		for _, target := range group.Targets {
+			check("prometheus", target)
+			scraped[target] = true
 		}
 	}
 	for _, s := range brokers(t, p) {
