@@ -44,7 +44,7 @@ package has the bytes of every version as annotated hex.
 Of the disk: fdatasync returns without an error only when the data is on stable storage; what was not synced may be lost, torn
 at any byte, or written in any order; a failed fdatasync says nothing about what is on the disk, so it is final. Of the object
 store: an object appears whole or not at all; after a put was answered every read sees it; a delete of what is not there
-succeeds; nothing is decided by conditional puts, which `tideline tier probe` tries. Bytes that come back from either are checked
+succeeds; nothing is decided by conditional puts, which tideline tier probe tries. Bytes that come back from either are checked
 before they are used.
 `
 
