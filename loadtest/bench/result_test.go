@@ -127,7 +127,7 @@ func TestClustersRunWhenTheyAreAskedFor(t *testing.T) {
 		{options{}, []string{"memory", "latency", "bulk", "perf", "memory-after", "startup", "cold", "requests"}},
 		{options{only: []string{"join", "bulk"}}, []string{"bulk", "join"}},
 		{options{only: []string{"bulk"}, long: true}, []string{"bulk"}},
-		{options{long: true}, []string{"memory", "latency", "bulk", "perf", "memory-after", "startup", "cold", "requests", "failover", "join", "scale", "compact", "flood"}},
+		{options{long: true}, []string{"memory", "latency", "bulk", "perf", "memory-after", "startup", "cold", "requests", "failover", "join", "scale", "compact", "flood", "trace"}},
 	} {
 		var got []string
 		for i := range scenarios {
