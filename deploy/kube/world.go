@@ -243,7 +243,9 @@ func (w *world) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.kubelets.since()
+	if _, _, err := w.kubelets.since(); err != nil {
+		return err
+	}
 	w.kubelets.hold(true, "")
 	defer w.kubelets.hold(false, "")
 	w.values["settings"] = map[string]any{"num.partitions": 6}
@@ -408,7 +410,9 @@ func (w *world) zones(ctx context.Context) error {
 	}
 	values["settings"] = map[string]any{"num.partitions": 6}
 	values["rollout"] = map[string]any{"zone": "eu-b"}
-	w.kubelets.since()
+	if _, _, err := w.kubelets.since(); err != nil {
+		return err
+	}
 	if err := w.apply(ctx, in, values, true); err != nil {
 		return err
 	}
