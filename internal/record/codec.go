@@ -62,6 +62,15 @@ func (c Codec) Compress(dst, src []byte) ([]byte, error) {
 	return dst, fmt.Errorf("%w: codec=%d", ErrCodec, int8(c))
 }
 
+// declared is how much src says that it inflates to, which is to be believed as far as
+// saving a vain attempt; 0 when it does not say.
+func (c Codec) declared(src []byte) int {
+	if c == Zstd {
+		return zstdDeclared(src)
+	}
+	return 0
+}
+
 // Decompress appends the decompressed src to dst, at most maxBytes of it. The
 // error is ErrTooLarge beyond that, ErrCorrupt for bytes that the codec cannot
 // read, ErrCodec for an unknown codec. The room made in dst stays below twice

@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -109,4 +110,13 @@ func decompressZstd(dst, src []byte, maxBytes int) ([]byte, error) {
 // Java's streams, it speaks of the block that did not fit.
 func wantsRoom(err error) bool {
 	return errors.Is(err, zstd.ErrDecoderSizeExceeded) || strings.Contains(err.Error(), "output bigger than max block size")
+}
+
+// zstdDeclared is how much the first frame says that it inflates to; 0 when it does not say.
+func zstdDeclared(src []byte) int {
+	var h zstd.Header
+	if h.Decode(src[:min(len(src), zstd.HeaderMaxSize)]) != nil || !h.HasFCS || h.FrameContentSize > math.MaxInt {
+		return 0
+	}
+	return int(h.FrameContentSize)
 }

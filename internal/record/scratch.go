@@ -71,7 +71,11 @@ func (class *scratchClass) forget() {
 // inflate decompresses at most maxBytes into a scratch buffer, which the caller releases.
 // It waits for one. What turns out not to fit is begun again in a greater one.
 func inflate(c Codec, src []byte, maxBytes int) (*scratch, error) {
+	declared := c.declared(src)
 	for _, class := range scratches {
+		if declared > class.max && maxBytes > class.max {
+			continue
+		}
 		s, err := class.inflate(c, src, min(maxBytes, class.max))
 		if err == nil || maxBytes <= class.max || !errors.Is(err, ErrTooLarge) {
 			return s, err
