@@ -221,12 +221,10 @@ func (op *shareOp) respond() {
 	}
 	var used int64
 	for i := range op.parts {
-		used += int64(op.parts[i].bytes())
+		used += int64(op.parts[i].held)
 	}
-	if spare := op.granted - used; spare > 0 {
-		op.api.responseBytes.give(spare)
-		op.granted = used
-	}
+	op.api.responseBytes.give(op.granted - used)
+	op.granted = used
 	buffers := appendShareFetch(op.resp, records)
 	op.c.replyBuffers(buffers, func() {
 		op.release()

@@ -24,16 +24,10 @@ type sharePart struct {
 
 	chunk    releaser
 	records  [][]byte // of whole batches
+	held     int      // memory that the chunk takes until it is released, its bytes at least
 	aborted  []partition.AbortedTxn
 	acquired []share.Acquisition
 	err      error
-}
-
-func (part *sharePart) bytes() (n int) {
-	for _, b := range part.records {
-		n += len(b)
-	}
-	return n
 }
 
 // begin looks for partitions that have something to acquire. It returns how many there
@@ -85,7 +79,7 @@ func (op *shareOp) readLocals(began int) (bytes, cold int, failed bool) {
 		case err != nil:
 			part.err = err
 		case chunk != nil:
-			part.chunk, part.records = chunk, chunk.Buffers
+			part.chunk, part.records, part.held = chunk, chunk.Buffers, max(chunk.Bytes, chunk.Held())
 			if op.isolation == partition.ReadCommitted && !part.abortedLocal(chunk.NextOffset) {
 				cold++
 				continue
@@ -122,7 +116,7 @@ func (op *shareOp) readCold(ctx context.Context, began, n int) {
 			op.api.logger.Warn("read from the object store failed", "topic", part.p.Topic(), "partition", part.id.Partition, "offset", part.from, "error", r.Err)
 			continue
 		}
-		part.chunk, part.records = r.Chunk, r.Chunk.Buffers
+		part.chunk, part.records, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes
 		if op.isolation == partition.ReadCommitted {
 			one := fetchPart{id: part.id, offset: part.from, p: part.p}
 			if part.aborted, part.err = op.api.abortedBoth(ctx, &one, r.Chunk.NextOffset); part.err != nil {
@@ -229,7 +223,7 @@ func (op *shareOp) release() {
 // drop gives back what was read of a part.
 func (part *sharePart) drop() {
 	chunk := part.chunk
-	part.chunk, part.records = nil, nil
+	part.chunk, part.records, part.held = nil, nil, 0
 	if chunk != nil {
 		chunk.Release()
 	}
