@@ -17,18 +17,7 @@ import (
 // traceTo has the brokers of a test send their spans to a receiver, all of them.
 func traceTo(t *testing.T) *otlptest.Receiver {
 	t.Helper()
-	r, err := otlptest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for k, v := range r.Environment("http/protobuf") {
-		t.Setenv(k, v)
-	}
+	r := exportTo(t, "http/protobuf")
 	t.Setenv("OTEL_TRACES_SAMPLER", "always_on")
 	return r
 }

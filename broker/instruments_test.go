@@ -17,7 +17,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/tidelinehq/tideline/broker/telemetry"
-	"github.com/tidelinehq/tideline/internal/otlptest"
 )
 
 var rewriteInstruments = flag.Bool("instruments", false, "write docs/operations/metrics.md anew")
@@ -98,18 +97,7 @@ func instruments(tb testing.TB, r *prometheus.Registry) (out []instrument) {
 // TestInstruments: names and labels of metrics are a promise to who has built dashboards and alerts on them. One that goes, or changes,
 // changes the page; what is new is written by go test ./broker -run TestInstruments -instruments, and by make gen.
 func TestInstruments(t *testing.T) {
-	receiver, err := otlptest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := receiver.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for k, v := range receiver.Environment("http/protobuf") {
-		t.Setenv(k, v)
-	}
+	exportTo(t, "http/protobuf")
 	c := newCluster(t, 3, nil)
 	id := c.create("t")
 	leader := c.settled("t", 0, 3)

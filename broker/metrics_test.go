@@ -220,18 +220,7 @@ func (n *node) lags() (least float64, count int) {
 
 // TestExemplarsLeadToTraces: a latency has the ids of a span that arrives at the collector, and the metric arrives there, too.
 func TestExemplarsLeadToTraces(t *testing.T) {
-	receiver, err := otlptest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := receiver.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for k, v := range receiver.Environment("grpc") {
-		t.Setenv(k, v)
-	}
+	receiver := exportTo(t, "grpc")
 	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "50") // ms
 	n := newNode(t, nil)
 	conn := n.dial()

@@ -16,8 +16,8 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
-// spansTo has the brokers of a test send their spans to a receiver, by a protocol.
-func spansTo(t *testing.T, protocol string) *otlptest.Receiver {
+// exportTo has the brokers of a test send their spans and metrics to a receiver, by a protocol.
+func exportTo(t *testing.T, protocol string) *otlptest.Receiver {
 	t.Helper()
 	r, err := otlptest.Start()
 	if err != nil {
@@ -152,7 +152,7 @@ func (all spans) replicated(trace, parent, leader string, followers []string, ac
 func TestProduceIsTraced(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
 		t.Run(protocol, func(t *testing.T) {
-			r := spansTo(t, protocol)
+			r := exportTo(t, protocol)
 			c := newCluster(t, 3, nil)
 			c.create("t")
 			leader := c.settled("t", 0, 3)
@@ -226,7 +226,7 @@ func parented(header string) []byte {
 // TestProduceOfManyTraces: a request is in each of the traces that it carries records of, a refusal is seen in it, and
 // one that names none begins its own now and then.
 func TestProduceOfManyTraces(t *testing.T) {
-	r := spansTo(t, "http/protobuf")
+	r := exportTo(t, "http/protobuf")
 	n := newNode(t, nil)
 	conn := n.dial()
 	conn.create("t", 3, nil)
