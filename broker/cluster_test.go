@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
@@ -25,7 +25,7 @@ type cluster struct {
 func newCluster(tb testing.TB, n int, settings map[string]string) *cluster {
 	tb.Helper()
 	c := &cluster{tb: tb}
-	seeds := freePorts(tb, n)
+	seeds := freeport.ForTest(tb, n)
 	bucket := "file://" + tb.TempDir()
 	for i := range n {
 		x := &node{tb: tb, settings: map[string]string{
@@ -65,24 +65,6 @@ func newCluster(tb testing.TB, n int, settings map[string]string) *cluster {
 		tb.FailNow() // a broker did not start, and has said why
 	}
 	return c
-}
-
-// freePorts returns addresses on which nobody listens.
-func freePorts(tb testing.TB, n int) (out []string) {
-	tb.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer func() {
-			if err := l.Close(); err != nil {
-				tb.Error(err)
-			}
-		}()
-		out = append(out, l.Addr().String())
-	}
-	return out
 }
 
 // up returns the brokers that run.

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // ClusterOptions say how the brokers of a cluster are run.
@@ -72,39 +74,19 @@ func StartCluster(tb testing.TB, n int, o ClusterOptions) *Cluster {
 			logs = append(logs, f)
 		}
 	}
-	for try := 1; ; try++ {
-		if c.brokers, err = newBrokers(tb, binary, n, &o); err != nil {
-			tb.Fatal(err)
-		}
-		for i := range logs {
-			c.brokers[i].logFile = logs[i]
-		}
-		if err = launchAll(c.brokers); err == nil {
-			return c
-		}
-		inUse := slices.ContainsFunc(c.brokers, func(p *Process) bool { return strings.Contains(p.Log(), "address already in use") })
-		for _, p := range c.brokers {
-			if p.running != nil {
-				err = errors.Join(err, p.running.Kill())
-				p.running = nil
-			}
-		}
-		// What the few brokers that did serve have written names the ports that were taken.
-		for _, dir := range o.Dirs {
-			err = errors.Join(err, wipe(dir))
-		}
-		if try == portTries || !inUse {
-			tb.Fatalf("start cluster: %v%s", err, c.Logs())
-		}
+	c.brokers = newBrokers(tb, binary, n, &o)
+	for i := range logs {
+		c.brokers[i].logFile = logs[i]
 	}
+	if err := launchAll(c.brokers); err != nil {
+		tb.Fatalf("start cluster: %v%s", err, c.Logs())
+	}
+	return c
 }
 
 // newBrokers are the brokers of a cluster on ports that are free now. None of them runs.
-func newBrokers(tb testing.TB, binary string, n int, o *ClusterOptions) ([]*Process, error) {
-	addrs, err := freeListeners("127.0.0.1", 3*n)
-	if err != nil {
-		return nil, err
-	}
+func newBrokers(tb testing.TB, binary string, n int, o *ClusterOptions) []*Process {
+	addrs := freeport.ForTest(tb, 3*n)
 	place := func(i int) (kafka, rpc, http string, within []string) {
 		if i < len(o.Places) && o.Places[i].Host != "" {
 			at := func(port string) string { return net.JoinHostPort(o.Places[i].Host, port) }
@@ -136,7 +118,7 @@ func newBrokers(tb testing.TB, binary string, n int, o *ClusterOptions) ([]*Proc
 			options: Options{Settings: settings, Env: o.Env, Dir: o.Dirs[i]},
 		})
 	}
-	return brokers, nil
+	return brokers
 }
 
 // launchAll runs brokers side by side, for none serves before a majority is there, and returns when all serve.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/internal/child"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 const (
@@ -25,7 +25,6 @@ const (
 	// stopTimeout is longer than the program allows itself for a graceful stop.
 	stopTimeout    = 75 * time.Second
 	commandTimeout = 2 * time.Minute
-	portTries      = 5 // a free port may be taken by somebody else between its choice and its use
 )
 
 // Options say how a broker is run.
@@ -68,18 +67,13 @@ func Start(tb testing.TB, o Options) *Process {
 	}
 	p := &Process{tb: tb, options: o, binary: binary}
 	tb.Cleanup(p.cleanup)
-	for try := 1; ; try++ {
-		if p.kafka, p.http, err = freeAddresses(); err != nil {
-			tb.Fatal(err)
-		}
-		p.args = []string{"dev", "--data-dir", o.Dir, "--listen", p.kafka, "--http", p.http}
-		if err = p.launch(); err == nil {
-			return p
-		}
-		if try == portTries || !strings.Contains(p.Log(), "address already in use") {
-			tb.Fatalf("start tideline: %v", err)
-		}
+	free := freeport.ForTest(tb, 2)
+	p.kafka, p.http = free[0], free[1]
+	p.args = []string{"dev", "--data-dir", o.Dir, "--listen", p.kafka, "--http", p.http}
+	if err := p.launch(); err != nil {
+		tb.Fatalf("start tideline: %v", err)
 	}
+	return p
 }
 
 // Addr is where Kafka clients connect.
@@ -306,25 +300,4 @@ func (p *Process) cleanup() {
 // environ is the test's environment without what would configure the broker: that is for Options to say.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TIDELINE_") })
-}
-
-func freeAddresses() (kafka, http string, err error) {
-	free, err := freeListeners("127.0.0.1", 2)
-	if err != nil {
-		return "", "", err
-	}
-	return free[0], free[1], nil
-}
-
-// freeListeners returns different addresses of a host on which nobody listens now.
-func freeListeners(host string, n int) (addrs []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, l.Close()) }() // all are held until all are known, so that they differ
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

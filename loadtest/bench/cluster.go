@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -169,7 +170,7 @@ var tidelineClusterSettings = map[string]string{
 // take its part of the cores from all that is measured.
 func (b *bench) startTidelineCluster(ctx context.Context, name string, settings map[string]string) (*cluster, error) {
 	const most = clusterSize + 1 // one may join
-	ports, err := lastingPorts(3 * most)
+	ports, err := freeport.Take("127.0.0.1", 3*most)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +205,7 @@ const kafkaClusterHeap = "512m"
 // startKafkaCluster starts nodes that are brokers and controllers. All but the addresses are Kafka's defaults, and the
 // replication factors of its internal topics are three by default.
 func (b *bench) startKafkaCluster(ctx context.Context, name string) (*cluster, error) {
-	ports, err := lastingPorts(2 * clusterSize)
+	ports, err := freeport.Take("127.0.0.1", 2*clusterSize)
 	if err != nil {
 		return nil, err
 	}

@@ -84,14 +84,3 @@ func TestWhatARestingClusterTells(t *testing.T) {
 		t.Errorf("of a topic %+v, of all %+v", s.of("orders"), s.partitions)
 	}
 }
-
-func TestPortsOutliveTheirBroker(t *testing.T) {
-	addrs, err := lastingPorts(12)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(addrs)
-	if n := len(slices.Compact(addrs)); n != 12 {
-		t.Errorf("%d different ports of 12: %v", n, addrs)
-	}
-}

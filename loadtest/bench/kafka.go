@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // javaFlags are those of Kafka's own scripts: a heap of 1 GiB (kafka-server-start), unless another is given, and G1 (kafka-run-class).
@@ -33,7 +35,7 @@ func kafkaJars(ctx context.Context, root string) (string, error) {
 // address or a replication factor of a cluster of one has Kafka's default; so it logs nowhere (no logging backend is on
 // the class path), which costs it nothing.
 func startKafka(ctx context.Context, dir, jars string) (*broker, error) {
-	ports, err := freePorts(2)
+	ports, err := freeport.Take("127.0.0.1", 2)
 	if err != nil {
 		return nil, err
 	}

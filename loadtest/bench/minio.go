@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/tiering/objstore"
 	"github.com/tidelinehq/tideline/tiering/objstore/minios3"
 	"github.com/tidelinehq/tideline/tiering/objstore/s3proto"
@@ -34,7 +35,7 @@ func (b *bench) startMinIO(ctx context.Context) (*minio, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build MinIO: %w", err)
 	}
-	ports, err := freePorts(1)
+	ports, err := freeport.Take("127.0.0.1", 1)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,38 +81,6 @@ func (p *process) tail() string {
 	}
 	const most = 4 << 10
 	return string(bytes.TrimSpace(raw[max(0, len(raw)-most):]))
-}
-
-// freePorts returns addresses on loopback that nobody listens on now.
-func freePorts(n int) (addrs []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, l.Close()) }() // all are open at once, so that no port is chosen twice
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
-}
-
-// lastingPorts returns addresses on loopback that nobody listens on now, below the range from which Linux takes the ports of clients unless it
-// is told otherwise. So a port is still free when its broker is started again, and no client that tries to reach that broker
-// meanwhile is connected to itself.
-func lastingPorts(n int) (addrs []string, err error) {
-	const low, high = 10000, 32768
-	for tries := 0; len(addrs) < n; tries++ {
-		if tries == 100*n {
-			return nil, fmt.Errorf("no free ports tries=%d found=%d of=%d", tries, len(addrs), n)
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low)))
-		if err != nil {
-			continue // taken
-		}
-		defer func() { err = errors.Join(err, l.Close()) }() // all are open at once, so that no port is chosen twice
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }
 
 // pause waits, unless the context ends first.

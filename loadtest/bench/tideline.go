@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // tidelineSettings are those of every Tideline broker here. All others have their defaults.
@@ -39,7 +41,7 @@ func (b *bench) startTideline(ctx context.Context, name string, settings map[str
 
 // launchTideline starts a broker's process. Its addresses are ports that are free now, unless the settings name others.
 func (b *bench) launchTideline(name string, settings map[string]string, env []string) (_ *launch, err error) {
-	ports, err := freePorts(3)
+	ports, err := freeport.Take("127.0.0.1", 3)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // The main classes of the tools for a cluster.
@@ -27,14 +27,7 @@ const (
 // moves by itself, and a broker that is held up for a while stays in service.
 func startCluster(t *testing.T, n int) []*brokertest.Process {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	seed := freeport.ForTest(t, 1)[0]
 	var brokers []*brokertest.Process
 	objects := t.TempDir()
 	for id := 1; id <= n; id++ {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // A stranger is a client that says what it should and what it should not, and writes down what comes of it.
@@ -210,7 +211,7 @@ func reauthCases() []saslCase {
 // TestCompareSASL makes the same mistakes at Apache Kafka and at Tideline.
 func TestCompareSASL(t *testing.T) {
 	const users = `org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="secret" user_bob="secret";`
-	ports := freePorts(t, 4)
+	ports := freeport.ForTest(t, 4)
 	settings := map[string]string{
 		"sasl.enabled.mechanisms":                      "PLAIN",
 		"listener.security.protocol.map":               "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FOREVER:SASL_PLAINTEXT,SHORT:SASL_PLAINTEXT",

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // callTimeout bounds the wait for one answer.
@@ -477,7 +478,7 @@ func startSides(t *testing.T) [2]*side {
 		key, value, _ := strings.Cut(property, "=")
 		settings[key] = value
 	}
-	doors := freePorts(t, 2)
+	doors := freeport.ForTest(t, 2)
 	const kafkaDoor = "listeners=PLAINTEXT://{listen},SASL_PLAINTEXT://%s,CONTROLLER://{controller}"
 	properties := append(slices.Clone(authorizing), fmt.Sprintf(kafkaDoor, doors[0]),
 		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",

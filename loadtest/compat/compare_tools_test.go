@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // TestCompareTools runs Apache Kafka's command-line tools on Apache Kafka and on Tideline, every subcommand of each, and compares what they
@@ -29,7 +30,7 @@ func TestCompareTools(t *testing.T) {
 		}
 	}
 	kafkaSide := func(name string) *toolSide {
-		sasl := freePorts(t, 1)[0]
+		sasl := freeport.ForTest(t, 1)[0]
 		var more []string
 		for key, value := range security("PLAINTEXT://{listen},SASL_PLAINTEXT://" + sasl + ",CONTROLLER://{controller}") {
 			more = append(more, key+"="+value)
@@ -41,7 +42,7 @@ func TestCompareTools(t *testing.T) {
 	if reference() {
 		sides[1] = kafkaSide("tideline")
 	} else {
-		sasl := freePorts(t, 1)[0]
+		sasl := freeport.ForTest(t, 1)[0]
 		all := security("PLAINTEXT://{listen},SASL_PLAINTEXT://" + sasl)
 		for key, value := range settings {
 			all[key] = value

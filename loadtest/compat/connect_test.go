@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -160,7 +161,7 @@ type connectWorker struct {
 // startConnect runs a worker.
 func startConnect(t *testing.T, on system, i int, once bool) *connectWorker {
 	t.Helper()
-	w := &connectWorker{addr: freePorts(t, 1)[0]}
+	w := &connectWorker{addr: freeport.ForTest(t, 1)[0]}
 	config := filepath.Join(t.TempDir(), "connect.properties")
 	properties := []string{
 		"bootstrap.servers=" + on.Bootstrap(), "group.id=connect", "listeners=http://" + w.addr, "plugin.path=" + filepath.Join(extras(t), "plugins"),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
 	"github.com/tidelinehq/tideline/internal/child"
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/tiering/objstore/objstoretest"
 )
 
@@ -105,7 +105,7 @@ func startKafka(t *testing.T, more ...string) *kafka {
 // formatKafka writes the settings and prepares the directory.
 func formatKafka(t *testing.T, more ...string) *kafka {
 	t.Helper()
-	ports := freePorts(t, 2)
+	ports := freeport.ForTest(t, 2)
 	k := &kafka{t: t, dir: t.TempDir(), addr: ports[0]}
 	properties := []string{
 		"process.roles=broker,controller",
@@ -241,19 +241,4 @@ func (l *logTail) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.kept.String()
-}
-
-// freePorts are different addresses on which nobody listens now.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	_ "github.com/lib/pq" // the driver of database/sql
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // nobody is whom PostgreSQL runs as when the tests run as root, which it refuses.
@@ -66,7 +67,7 @@ func startPostgres(t *testing.T) *postgres {
 		t.Fatalf("initdb: %v\n%s", err, output)
 	}
 	p := &postgres{}
-	if p.host, p.port, err = net.SplitHostPort(freePorts(t, 1)[0]); err != nil {
+	if p.host, p.port, err = net.SplitHostPort(freeport.ForTest(t, 1)[0]); err != nil {
 		t.Fatal(err)
 	}
 	startProgram(t, "postgres", command("postgres", "-D", data, "-p", p.port, "-c", "listen_addresses="+p.host, "-c", "unix_socket_directories=",

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // TestQuickStart does what a newcomer does in the first hour, by Apache Kafka's own quick start and its tutorial of Kafka Streams, on the
@@ -81,7 +82,7 @@ func (q *quickStart) connect() {
 	source := q.write("test.txt", "foo\nbar\n")
 	sink := filepath.Join(q.dir, "test.sink.txt")
 	worker := q.write("connect-standalone.properties", strings.Join([]string{
-		"bootstrap.servers=" + q.addr, "listeners=http://" + freePorts(q.t, 1)[0], "plugin.path=" + lib, "plugin.discovery=service_load",
+		"bootstrap.servers=" + q.addr, "listeners=http://" + freeport.ForTest(q.t, 1)[0], "plugin.path=" + lib, "plugin.discovery=service_load",
 		"key.converter=org.apache.kafka.connect.json.JsonConverter", "value.converter=org.apache.kafka.connect.json.JsonConverter",
 		"key.converter.schemas.enable=true", "value.converter.schemas.enable=true",
 		"offset.storage.file.filename=" + filepath.Join(q.dir, "connect.offsets"), "offset.flush.interval.ms=1000",

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/tidelinehq/tideline/broker/brokertest"
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/internal/pki"
 	"github.com/tidelinehq/tideline/loadtest/compat/clients/worker"
 )
@@ -70,16 +70,10 @@ func build(t *testing.T, settings map[string]string) *fortress {
 	f.write("jwks.json", f.keys())
 	f.renewToken(time.Hour)
 	listeners := []string{"PLAINTEXT://{listen}"}
-	for _, name := range []string{"SASL_PLAINTEXT", "SASL_SSL", "CERTS"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.addrs[name] = l.Addr().String()
-		listeners = append(listeners, name+"://"+f.addrs[name])
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+	names := []string{"SASL_PLAINTEXT", "SASL_SSL", "CERTS"}
+	for i, addr := range freeport.ForTest(t, len(names)) {
+		f.addrs[names[i]] = addr
+		listeners = append(listeners, names[i]+"://"+addr)
 	}
 	all := map[string]string{
 		"listeners": strings.Join(listeners, ","), "advertised.listeners": strings.Join(listeners, ","),

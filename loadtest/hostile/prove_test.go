@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/tidelinehq/tideline/broker/wire"
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/internal/pki"
 )
 
@@ -53,7 +54,8 @@ func startGuarded(t *testing.T, log slog.Handler, settings ...string) *guarded {
 	if err := issued.Write(dir, "broker", storeSecret); err != nil {
 		t.Fatal(err)
 	}
-	g := &guarded{prove: freeAddress(t), tls: freeAddress(t)}
+	free := freeport.ForTest(t, 2)
+	g := &guarded{prove: free[0], tls: free[1]}
 	g.node = startLogging(t, log, append([]string{
 		"listeners=PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://" + g.prove + ",SSL://" + g.tls,
 		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256",
@@ -62,16 +64,6 @@ func startGuarded(t *testing.T, log slog.Handler, settings ...string) *guarded {
 		"delegation.token.secret.key=" + tokenSecret, "connection.failed.authentication.delay.ms=1",
 	}, settings...)...)
 	return g
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func dialTo(t *testing.T, addr string) *conn {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/internal/child"
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/internal/otlptest"
 )
 
@@ -97,15 +98,11 @@ func photograph(t *testing.T, id string, spans []otlptest.Span, file string) {
 // startZipkin runs a Zipkin server that keeps its spans in memory, until the test ends.
 func startZipkin(t *testing.T, jar string) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(freeport.ForTest(t, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("java", "-Xmx256m", "-jar", jar, "--armeria.ports[0].ip=127.0.0.1", fmt.Sprintf("--armeria.ports[0].port=%d", port),
+	cmd := exec.Command("java", "-Xmx256m", "-jar", jar, "--armeria.ports[0].ip=127.0.0.1", fmt.Sprintf("--armeria.ports[0].port=%s", port),
 		"--armeria.ports[0].protocols[0]=http")
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -121,7 +118,7 @@ func startZipkin(t *testing.T, jar string) (url string) {
 			t.Logf("log of Zipkin:\n%s", log.Bytes())
 		}
 	})
-	url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	url = fmt.Sprintf("http://127.0.0.1:%s", port)
 	ask(t, http.MethodGet, url+"/health", nil, func(code int, _ []byte) bool { return code == http.StatusOK })
 	return url
 }

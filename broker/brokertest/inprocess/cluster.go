@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // Cluster is a number of brokers inside the test process that make a cluster over loopback. They are numbered from 0; their node.id is
@@ -22,7 +23,7 @@ type Cluster struct {
 // say otherwise. The brokers are stopped with the test.
 func StartCluster(tb testing.TB, n int, settings map[string]string) *Cluster {
 	tb.Helper()
-	free := freeListeners(tb, 2*n)
+	free := freeport.ForTest(tb, 2*n)
 	kafka, rpc := free[:n], free[n:]
 	store := "file://" + tb.TempDir()
 	c := &Cluster{tb: tb, addrs: kafka}
@@ -86,25 +87,4 @@ func all(nodes []*node, do func(*node) error) error {
 		errs = append(errs, <-results)
 	}
 	return errors.Join(errs...)
-}
-
-// freeListeners returns different addresses on loopback on which nobody listens now.
-func freeListeners(tb testing.TB, n int) []string {
-	tb.Helper()
-	var out []string
-	var held []net.Listener // all of them, until all are known
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		held = append(held, l)
-		out = append(out, l.Addr().String())
-	}
-	for _, l := range held {
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return out
 }

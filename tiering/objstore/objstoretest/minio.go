@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/internal/devtools"
+	"github.com/tidelinehq/tideline/internal/freeport"
 	"github.com/tidelinehq/tideline/tiering/objstore"
 	"github.com/tidelinehq/tideline/tiering/objstore/minios3"
 	"github.com/tidelinehq/tideline/tiering/objstore/s3proto"
@@ -29,7 +29,6 @@ const (
 	buildTimeout = 15 * time.Minute // the first build of MinIO on a small, busy machine
 	startTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
-	portTries    = 5 // a free port may be taken by somebody else between its choice and its use
 )
 
 // MinIO is a MinIO server on a loopback port with one bucket. Its methods must not be called at the same time.
@@ -194,19 +193,13 @@ func start(dir string, secure bool) (*MinIO, error) {
 			return nil, err
 		}
 	}
-	for try := 1; ; try++ {
-		if m.addr, err = freeAddr(); err != nil {
-			return nil, err
-		}
-		m.Endpoint = scheme + m.addr
-		if err = m.launch(); err == nil {
-			break
-		}
-		if try == portTries {
-			return nil, err
-		}
+	free, err := freeport.Take("127.0.0.1", 1)
+	if err != nil {
+		return nil, err
 	}
-	return m, nil
+	m.addr = free[0]
+	m.Endpoint = scheme + m.addr
+	return m, m.launch()
 }
 
 // createBucket makes the bucket or finds it there. It is the only proof that the server is ready: its health page says so earlier,
@@ -268,14 +261,6 @@ func (m *MinIO) launch() error {
 	}
 	m.proc = proc
 	return nil
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func secret() string {
