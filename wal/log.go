@@ -35,6 +35,7 @@ type Log struct {
 	lock io.Closer
 
 	tail    *tail
+	lane    *lane
 	queue   queue
 	files   atomic.Pointer[files]
 	used    atomic.Int64 // bytes of files, the open one up to its write position
@@ -86,6 +87,7 @@ func Open(opts Options) (*Log, error) {
 	l.files.Store(new(files))
 	l.m = newMetrics(l)
 	l.tail = newTail(opts.TailBytes, l.m)
+	l.lane = newLane(l.m)
 	if err := l.fs.MkdirAll(l.dir); err != nil {
 		return nil, fmt.Errorf("wal: open: %w", err)
 	}

@@ -4,30 +4,34 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of one log. They count whether or not they are registered.
 type metrics struct {
-	appendedBytes prometheus.Counter
-	writtenBytes  prometheus.Counter
-	frames        prometheus.Counter
-	refused       prometheus.Counter
-	groupBytes    prometheus.Histogram
-	writeSeconds  prometheus.Histogram
-	syncSeconds   prometheus.Histogram
-	waitSeconds   prometheus.Counter
-	files         prometheus.Gauge
-	spares        prometheus.Gauge
-	sealed        prometheus.Counter
-	freed         prometheus.Counter
-	carried       prometheus.Counter
-	freeable      prometheus.Gauge
-	tailBytes     prometheus.Gauge
-	tailPinned    prometheus.GaugeFunc
-	tailHits      prometheus.Counter
-	tailMisses    prometheus.Counter
-	readBytes     prometheus.Counter
-	corrupt       prometheus.Counter
-	fatal         prometheus.Gauge
-	usedBytes     prometheus.GaugeFunc
-	maxBytes      prometheus.GaugeFunc
-	queuedBytes   prometheus.GaugeFunc
+	appendedBytes   prometheus.Counter
+	writtenBytes    prometheus.Counter
+	frames          prometheus.Counter
+	refused         prometheus.Counter
+	groupBytes      prometheus.Histogram
+	writeSeconds    prometheus.Histogram
+	syncSeconds     prometheus.Histogram
+	waitSeconds     prometheus.Counter
+	files           prometheus.Gauge
+	spares          prometheus.Gauge
+	sealed          prometheus.Counter
+	freed           prometheus.Counter
+	carried         prometheus.Counter
+	freeable        prometheus.Gauge
+	tailBytes       prometheus.Gauge
+	tailPinned      prometheus.GaugeFunc
+	tailHits        prometheus.Counter
+	tailMisses      prometheus.Counter
+	readBytes       prometheus.Counter
+	readWaits       prometheus.Counter
+	readWaitSeconds prometheus.Counter
+	reading         prometheus.GaugeFunc
+	readWaiting     prometheus.GaugeFunc
+	corrupt         prometheus.Counter
+	fatal           prometheus.Gauge
+	usedBytes       prometheus.GaugeFunc
+	maxBytes        prometheus.GaugeFunc
+	queuedBytes     prometheus.GaugeFunc
 
 	all []prometheus.Collector
 }
@@ -74,6 +78,10 @@ func newMetrics(l *Log) *metrics {
 	m.tailHits = counter("tail_hits_total", "Frames read from the tail cache.")
 	m.tailMisses = counter("tail_misses_total", "Frames read from disk.")
 	m.readBytes = counter("read_bytes_total", "Bytes read from log files for readers.")
+	m.readWaits = counter("read_waits_total", "Reads of consumers that waited for their turn at the disk.")
+	m.readWaitSeconds = counter("read_wait_seconds_total", "Time that reads of consumers waited for their turn at the disk.")
+	m.reading = gaugeFunc("readers", "Consumers whose reads are at the disk now.", func() float64 { return float64(len(l.lane.slots)) })
+	m.readWaiting = gaugeFunc("readers_waiting", "Consumers that wait for their turn at the disk.", func() float64 { return float64(l.lane.waiting.Load()) })
 	m.corrupt = counter("corrupt_ranges_total", "Damaged ranges met.")
 	m.fatal = gauge("failed", "1 after a write or sync has failed; the broker must be restarted.")
 	m.usedBytes = gaugeFunc("used_bytes", "Bytes of log files; the open one up to its write position.", func() float64 { return float64(l.used.Load()) })

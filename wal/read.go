@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math/bits"
@@ -98,31 +99,42 @@ const (
 // atLeastOne the first is returned even when it is larger. At the log end, or when nothing fits, the chunk is empty.
 // Errors are ErrBelowStart, ErrAboveEnd, ErrDropped, and *CorruptError when the first batch is damaged.
 func (p *Partition) Read(offset, limit int64, maxBytes int, atLeastOne bool) (*Chunk, error) {
+	c, _, err := p.read(offset, limit, maxBytes, atLeastOne, nil, true)
+	return c, err
+}
+
+// errNoSlot is the answer to a reader that needs the disk and has no slot of its lane.
+var errNoSlot = errors.New("wal: all slots of the lane are taken")
+
+// read is Read, in a lane of the disk unless that is nil. slot says that the reader has a slot of the lane, before and after.
+func (p *Partition) read(offset, limit int64, maxBytes int, atLeastOne bool, lane *lane, slot bool) (*Chunk, bool, error) {
 	p.mu.Lock()
 	start, end, dropped := p.start, p.end, p.dropped
 	p.mu.Unlock()
 	switch {
 	case dropped:
-		return nil, ErrDropped
+		return nil, slot, ErrDropped
 	case offset < start:
-		return nil, fmt.Errorf("%w: offset=%d start=%d", ErrBelowStart, offset, start)
+		return nil, slot, fmt.Errorf("%w: offset=%d start=%d", ErrBelowStart, offset, start)
 	case offset > end:
-		return nil, fmt.Errorf("%w: offset=%d end=%d", ErrAboveEnd, offset, end)
+		return nil, slot, fmt.Errorf("%w: offset=%d end=%d", ErrAboveEnd, offset, end)
 	}
 	c := chunks.Get().(*Chunk)
 	c.Base, c.NextOffset = offset, offset
 	r := readings.Get().(*reading)
 	r.p, r.c, r.offset, r.limit, r.left, r.force, r.full = p, c, offset, min(limit, end), maxBytes, atLeastOne, false
 	r.want, r.planned = r.room[:0], 0
+	r.lane, r.slot = lane, slot
 	err := r.run()
-	r.p, r.c, r.file = nil, nil, nil
+	slot = r.slot
+	r.p, r.c, r.file, r.lane = nil, nil, nil, nil
 	readings.Put(r)
 	if err != nil && c.Bytes == 0 {
 		c.Release()
-		return nil, err
+		return nil, slot, err
 	}
 	// Damage behind good batches is told to whoever asks for it.
-	return c, nil
+	return c, slot, nil
 }
 
 // ReadAhead returns whole batches from offset on that are being written and are not durable yet, at most maxBytes of them or
@@ -191,6 +203,9 @@ type reading struct {
 	room [32]entry
 
 	planned int // bytes of the frames in want
+
+	lane *lane // nil: of the broker's own
+	slot bool
 }
 
 func (r *reading) run() error {
@@ -273,6 +288,9 @@ func (r *reading) flush() error {
 	var dense *readBuffer // wanted frames, one behind the other
 	filled := 0
 	for len(r.want) > 0 && !r.full {
+		if err := r.turn(); err != nil {
+			return err
+		}
 		run, from, to := r.neighbours()
 		buf := getReadBuffer(int(to - from))
 		if _, err := r.file.reader.ReadAt(buf.b, from); err != nil {
@@ -316,6 +334,22 @@ func (r *reading) flush() error {
 		r.want = r.want[len(run):]
 	}
 	r.want, r.planned = r.room[:0], 0
+	return nil
+}
+
+// turn is asked before each read from the disk. Its error ends the reading.
+func (r *reading) turn() error {
+	switch {
+	case r.lane == nil:
+		return nil
+	case !r.slot:
+		r.slot = r.lane.try()
+		if !r.slot {
+			return errNoSlot
+		}
+	case r.c.DiskBytes >= laneTurn && r.lane.waiting.Load() > 0:
+		return errNoSlot // others' turn
+	}
 	return nil
 }
 

@@ -119,10 +119,12 @@ func (op *fetchOp) readLocal(part *fetchPart, budget int, first bool) bool {
 		}
 		return part.hasMore(op.isolation)
 	}
-	chunk, err := part.p.Read(part.offset, max(min(int(part.max), budget), 0), first, op.isolation)
+	chunk, err := part.p.ReadInTurn(op.api.ctx, part.offset, max(min(int(part.max), budget), 0), first, op.isolation)
 	switch {
 	case errors.Is(err, partition.ErrCold):
 		part.cold = true
+	case errors.Is(err, wal.ErrBusy):
+		// The client asks again, or this fetch does when it has waited for more.
 	case errors.Is(err, partition.ErrStopped):
 		part.fail(op.api.missingFetch(part, op.r.Version))
 		return true

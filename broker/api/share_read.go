@@ -69,13 +69,15 @@ func (op *shareOp) readLocals(began int) (bytes, cold int, failed bool) {
 		if !part.began {
 			continue
 		}
-		chunk, err := part.p.Read(part.from, op.partBytes(began), bytes == 0, op.isolation)
+		chunk, err := part.p.ReadInTurn(op.api.ctx, part.from, op.partBytes(began), bytes == 0, op.isolation)
 		switch {
 		case errors.Is(err, partition.ErrCold):
 			part.cold = true
 			cold++
 		case errors.Is(err, partition.ErrOffsetOutOfRange):
 			// The log start has moved, of which the next look knows.
+		case errors.Is(err, wal.ErrBusy):
+			// The next look finds it less busy, or has waited.
 		case err != nil:
 			part.err = err
 		case chunk != nil:

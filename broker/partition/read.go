@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -32,6 +33,17 @@ func (p *Partition) Limit(i Isolation) int64 {
 // what may be read. ErrCold sends the caller to the object store,
 // ErrOffsetOutOfRange to the client.
 func (p *Partition) Read(offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (*wal.Chunk, error) {
+	return p.read(nil, offset, maxBytes, atLeastOne, isolation)
+}
+
+// ReadInTurn is Read for consumers, of whom few may be at the disk at once: wal.Partition.ReadInTurn has the rules. Here, too,
+// one that is asked for at least one batch waits for its turn, and one that is not gets wal.ErrBusy.
+func (p *Partition) ReadInTurn(ctx context.Context, offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (*wal.Chunk, error) {
+	return p.read(ctx, offset, maxBytes, atLeastOne, isolation)
+}
+
+// read reads in turn where there is a context.
+func (p *Partition) read(turn context.Context, offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (chunk *wal.Chunk, err error) {
 	if p.stopped.Load() {
 		return nil, ErrStopped
 	}
@@ -43,8 +55,14 @@ func (p *Partition) Read(offset int64, maxBytes int, atLeastOne bool, isolation 
 	if offset < p.log.Start() {
 		return nil, ErrCold
 	}
-	chunk, err := p.log.Read(offset, limit, maxBytes, atLeastOne)
+	if turn != nil {
+		chunk, err = p.log.ReadInTurn(turn, offset, limit, maxBytes, atLeastOne)
+	} else {
+		chunk, err = p.log.Read(offset, limit, maxBytes, atLeastOne)
+	}
 	switch {
+	case errors.Is(err, wal.ErrBusy):
+		return nil, err
 	case errors.Is(err, wal.ErrBelowStart):
 		return nil, ErrCold // freed a moment ago
 	case errors.Is(err, wal.ErrDropped):
