@@ -58,6 +58,7 @@ func TestAuthenticationTimeout(t *testing.T) {
 		}
 		closesAfter(t, c)
 		within(t, "stranger", time.Since(begin), 20*time.Second, 26*time.Second)
+		synctest.Wait() // the end is seen before it is counted
 		if n := s.Unauthenticated(); n != 0 {
 			t.Errorf("%d strangers", n)
 		}

@@ -223,7 +223,7 @@ func (s *Server) setSocketOptions(conn net.Conn) {
 	if !ok {
 		return
 	}
-	err := errors.Join(tcp.SetNoDelay(true), tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4}))
+	err := errors.Join(tcp.SetNoDelay(true), tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4}), boundUnsent(tcp))
 	if n := s.options.SendBufferBytes; n > 0 {
 		err = errors.Join(err, tcp.SetWriteBuffer(n))
 	}

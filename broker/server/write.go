@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/tidelinehq/tideline/broker/wire"
@@ -19,25 +20,37 @@ const (
 	roundReplies = 64
 	roundBytes   = 1 << 20
 
-	// pieceBytes is the most that one write hands to the socket, and thus what
+	// pieceBytes is the most that one write hands to the socket, and what
 	// the peer must take within Options.WriteTimeout.
 	pieceBytes = 1 << 20
+
+	// joinedBytes is how much is copied for one write, at most and but for one buffer: a peer that takes
+	// nothing has a reply of many small buffers copied no further than that.
+	joinedBytes = 48 << 10
 
 	// nowBytes is the most that the goroutine that made a reply ready hands to the
 	// socket itself.
 	nowBytes = 16 << 10
 
-	// joinedKeep is the size up to which a round's joined bytes are pooled.
+	// joinedKeep is what a round's joined bytes grow to, when they need more than a little, and up to which they are pooled.
 	joinedKeep = 64 << 10
 )
 
-// round is the working memory of a writer.
+// round is the working memory of a writer: some replies, and the piece of them that is written next.
 type round struct {
 	replies []*Request
-	joined  []byte      // headers and small buffers
-	refs    []reference // great buffers, and where among the joined bytes they go
-	bufs    net.Buffers
-	piece   net.Buffers
+
+	// The next piece begins in this reply, behind its header if that is laid out, at this offset of this buffer.
+	reply, buffer, offset int
+	headed                bool
+	last                  bool // the connection has to be closed behind what is laid out
+
+	joined []byte      // headers and small buffers
+	refs   []reference // great buffers, and where among the joined bytes they go
+	bufs   net.Buffers
+	rest   net.Buffers // of bufs, while they are written
+
+	owed int // bytes that the peer has to take before it is given more time
 }
 
 type reference struct {
@@ -55,16 +68,26 @@ func (c *Conn) write() {
 	w := roundPool.Get().(*round)
 	defer w.release()
 	for c.take(w) {
-		last, err := w.encode()
+		more, err := w.lay()
+		c.sent(w, c.sendAll(w, more, err))
+	}
+}
+
+// sendAll sends the piece that is laid out, and what follows of the round.
+func (c *Conn) sendAll(w *round, more bool, err error) error {
+	for {
 		if err == nil {
 			err = c.send(w)
 		}
-		c.sent(w, last, err)
+		if err != nil || !more {
+			return err
+		}
+		more, err = w.lay()
 	}
 }
 
 // sent ends a round: its replies left, or never will.
-func (c *Conn) sent(w *round, last bool, err error) {
+func (c *Conn) sent(w *round, err error) {
 	c.writeDeadline.Store(0)
 	c.lastWrite.Store(c.server.clock.Load())
 	n, bytes := len(w.replies), 0
@@ -73,6 +96,7 @@ func (c *Conn) sent(w *round, last bool, err error) {
 		c.finish(r)
 		w.replies[i] = nil
 	}
+	last := w.last
 	w.reset()
 	if err != nil {
 		c.server.connError(c, "write failed", err)
@@ -95,12 +119,12 @@ func (c *Conn) writeNow() {
 		c.server.goroutines.Done()
 		return
 	}
-	last, err := w.encode()
-	if err == nil && !last && len(w.refs) == 0 && len(w.joined) <= nowBytes {
+	more, err := w.lay()
+	if err == nil && !more && !w.last && len(w.refs) == 0 && len(w.joined) <= nowBytes {
 		var n int
 		if n, err = c.source.tryWrite(w.joined); n == len(w.joined) || err != nil {
 			c.server.metrics.sentBytes.Add(float64(n))
-			c.sent(w, false, err)
+			c.sent(w, err)
 			w.release()
 			c.resume()
 			return
@@ -109,10 +133,7 @@ func (c *Conn) writeNow() {
 		w.joined = w.joined[:copy(w.joined, w.joined[n:])]
 	}
 	go func() {
-		if err == nil {
-			err = c.send(w)
-		}
-		c.sent(w, last, err)
+		c.sent(w, c.sendAll(w, more, err))
 		w.release()
 		c.writer()
 	}()
@@ -174,40 +195,96 @@ func (c *Conn) written(n, bytes int) {
 	}
 }
 
-// encode lays out the round's replies; last says that the connection has to be
-// closed after them.
-func (w *round) encode() (last bool, err error) {
-	for _, r := range w.replies {
-		if !r.resp.None {
-			size := r.resp.size()
-			if size > math.MaxInt32-wire.MaxResponseHeader {
-				return false, errReplyTooLarge
-			}
-			if r.Bare {
-				w.joined = binary.BigEndian.AppendUint32(w.joined, uint32(size))
-			} else {
-				w.joined = wire.AppendFrame(w.joined, r.Key, r.Version, r.CorrelationID, size)
-			}
-			for _, b := range r.resp.Buffers {
-				if len(b) <= joinBytes {
-					w.joined = append(w.joined, b...)
-				} else {
-					w.refs = append(w.refs, reference{at: len(w.joined), buf: b})
-				}
+// lay lays out the next piece of the round; more says that others follow.
+func (w *round) lay() (more bool, err error) {
+	w.unlay()
+	for room := pieceBytes; w.reply < len(w.replies) && !w.last; w.reply, w.buffer, w.headed = w.reply+1, 0, false {
+		r := w.replies[w.reply]
+		w.last = r.resp.Close
+		if r.resp.None {
+			continue
+		}
+		if !w.headed {
+			if err := w.head(r); err != nil {
+				return false, err
 			}
 		}
-		if r.resp.Close {
-			return true, nil
+		for ; w.buffer < len(r.resp.Buffers); w.buffer, w.offset = w.buffer+1, 0 {
+			b := r.resp.Buffers[w.buffer][w.offset:]
+			switch {
+			case len(b) > 0 && (room == 0 || len(w.joined) >= joinedBytes):
+				w.last = false
+				return true, nil
+			case len(b) <= joinBytes:
+				w.join(b)
+				room -= min(len(b), room)
+			case len(b) <= room:
+				w.refs = append(w.refs, reference{at: len(w.joined), buf: b})
+				room -= len(b)
+			default:
+				w.refs = append(w.refs, reference{at: len(w.joined), buf: b[:room]})
+				w.offset += room
+				w.last = false
+				return true, nil
+			}
 		}
 	}
 	return false, nil
 }
 
-// send writes the round, with one system call when it is small.
-func (c *Conn) send(w *round) error {
-	if len(w.refs) == 0 {
-		return c.sendBytes(w.joined)
+// head lays out what comes before a reply's body.
+func (w *round) head(r *Request) error {
+	size := r.resp.size()
+	switch {
+	case size > math.MaxInt32-wire.MaxResponseHeader:
+		return errReplyTooLarge
+	case r.Bare:
+		w.joined = binary.BigEndian.AppendUint32(w.joined, uint32(size))
+	default:
+		w.joined = wire.AppendFrame(w.joined, r.Key, r.Version, r.CorrelationID, size)
 	}
+	w.headed = true
+	return nil
+}
+
+func (w *round) join(b []byte) {
+	if need := len(w.joined) + len(b); need > cap(w.joined) && need <= joinedKeep {
+		w.joined = slices.Grow(w.joined, joinedKeep-len(w.joined))
+	}
+	w.joined = append(w.joined, b...)
+}
+
+// send writes what is laid out.
+func (c *Conn) send(w *round) error {
+	bytes := len(w.joined)
+	for _, ref := range w.refs {
+		bytes += len(ref.buf)
+	}
+	if bytes == 0 {
+		return nil
+	}
+	if w.owed <= 0 {
+		c.writeDeadline.Store(c.server.clock.Load() + int64(c.server.options.WriteTimeout))
+		w.owed = pieceBytes
+	}
+	w.owed -= bytes
+	var err error
+	if len(w.refs) == 0 {
+		_, err = c.conn.Write(w.joined)
+	} else {
+		w.interleave()
+		w.rest = w.bufs // WriteTo consumes the field; bufs keeps the memory
+		_, err = w.rest.WriteTo(c.conn)
+		w.rest = nil
+	}
+	if err == nil {
+		c.server.metrics.sentBytes.Add(float64(bytes))
+	}
+	return err
+}
+
+// interleave puts the joined bytes between the great buffers.
+func (w *round) interleave() {
 	at := 0
 	for _, ref := range w.refs {
 		if at < ref.at {
@@ -219,60 +296,19 @@ func (c *Conn) send(w *round) error {
 	if at < len(w.joined) {
 		w.bufs = append(w.bufs, w.joined[at:])
 	}
-	return c.sendBuffers(w)
 }
 
-func (c *Conn) sendBytes(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), pieceBytes)
-		c.extendWrite()
-		if _, err := c.conn.Write(b[:n]); err != nil {
-			return err
-		}
-		c.server.metrics.sentBytes.Add(float64(n))
-		b = b[n:]
-	}
-	return nil
-}
-
-// sendBuffers writes w.bufs in pieces of at most pieceBytes.
-func (c *Conn) sendBuffers(w *round) error {
-	for i := 0; i < len(w.bufs); {
-		piece, room := w.piece[:0], pieceBytes
-		for i < len(w.bufs) && room > 0 {
-			b := w.bufs[i]
-			if len(b) > room {
-				piece = append(piece, b[:room])
-				w.bufs[i] = b[room:]
-				room = 0
-				break
-			}
-			piece = append(piece, b)
-			room -= len(b)
-			i++
-		}
-		c.extendWrite()
-		w.piece = piece // WriteTo consumes the field; piece keeps the memory
-		_, err := w.piece.WriteTo(c.conn)
-		clear(piece)
-		w.piece = piece[:0]
-		if err != nil {
-			return err
-		}
-		c.server.metrics.sentBytes.Add(float64(pieceBytes - room))
-	}
-	return nil
-}
-
-func (c *Conn) extendWrite() {
-	c.writeDeadline.Store(c.server.clock.Load() + int64(c.server.options.WriteTimeout))
+// unlay forgets what was laid out.
+func (w *round) unlay() {
+	clear(w.refs)
+	clear(w.bufs)
+	w.joined, w.refs, w.bufs = w.joined[:0], w.refs[:0], w.bufs[:0]
 }
 
 func (w *round) reset() {
-	w.replies, w.joined = w.replies[:0], w.joined[:0]
-	clear(w.refs)
-	clear(w.bufs)
-	w.refs, w.bufs = w.refs[:0], w.bufs[:0]
+	w.unlay()
+	w.replies = w.replies[:0]
+	w.reply, w.buffer, w.offset, w.headed, w.last, w.owed = 0, 0, 0, false, false, 0
 }
 
 func (w *round) release() {

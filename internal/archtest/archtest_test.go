@@ -61,7 +61,7 @@ var rims = map[string][]string{
 	"github.com/xdg-go/scram":               {"broker/security/sasl"},
 	"software.sslmate.com/src/go-pkcs12":    {"broker/security/transport", "internal/pki"},
 	"golang.org/x/sync/":                    {"broker", "tiering", "metadata", "wal", "cmd", "loadtest"},
-	"golang.org/x/sys/":                     {"internal/vfs", "internal/offheap", "tiering/objstore/dirstore", "broker/config", "loadtest"},
+	"golang.org/x/sys/":                     {"internal/vfs", "broker/server", "internal/offheap", "tiering/objstore/dirstore", "broker/config", "loadtest"},
 	"golang.org/x/term":                     {"cmd"},
 	"golang.org/x/time/":                    {"broker", "tiering", "metadata", "loadtest"},
 }
