@@ -33,17 +33,21 @@ func (p *Partition) Limit(i Isolation) int64 {
 // what may be read. ErrCold sends the caller to the object store,
 // ErrOffsetOutOfRange to the client.
 func (p *Partition) Read(offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (*wal.Chunk, error) {
-	return p.read(nil, offset, maxBytes, atLeastOne, isolation)
+	return p.read(offset, isolation, func(limit int64) (*wal.Chunk, error) {
+		return p.log.Read(offset, limit, maxBytes, atLeastOne)
+	})
 }
 
 // ReadInTurn is Read for consumers, of whom few may be at the disk at once: wal.Partition.ReadInTurn has the rules. Here, too,
 // one that is asked for at least one batch waits for its turn, and one that is not gets wal.ErrBusy.
 func (p *Partition) ReadInTurn(ctx context.Context, offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (*wal.Chunk, error) {
-	return p.read(ctx, offset, maxBytes, atLeastOne, isolation)
+	return p.read(offset, isolation, func(limit int64) (*wal.Chunk, error) {
+		return p.log.ReadInTurn(ctx, offset, limit, maxBytes, atLeastOne)
+	})
 }
 
-// read reads in turn where there is a context.
-func (p *Partition) read(turn context.Context, offset int64, maxBytes int, atLeastOne bool, isolation Isolation) (chunk *wal.Chunk, err error) {
+// read decides what may be read, and what an error of the log means.
+func (p *Partition) read(offset int64, isolation Isolation, below func(limit int64) (*wal.Chunk, error)) (*wal.Chunk, error) {
 	if p.stopped.Load() {
 		return nil, ErrStopped
 	}
@@ -55,11 +59,7 @@ func (p *Partition) read(turn context.Context, offset int64, maxBytes int, atLea
 	if offset < p.log.Start() {
 		return nil, ErrCold
 	}
-	if turn != nil {
-		chunk, err = p.log.ReadInTurn(turn, offset, limit, maxBytes, atLeastOne)
-	} else {
-		chunk, err = p.log.Read(offset, limit, maxBytes, atLeastOne)
-	}
+	chunk, err := below(limit)
 	switch {
 	case errors.Is(err, wal.ErrBusy):
 		return nil, err

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"math/rand/v2"
-	"net"
 	"testing"
 
 	"github.com/tidelinehq/tideline/broker/wire"
@@ -55,7 +54,7 @@ func TestPieces(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.interleave()
-			whole := bytes.Join(net.Buffers(w.bufs), nil)
+			whole := bytes.Join(w.bufs, nil)
 			if limit := pieceBytes + joinBytes + n*wire.MaxResponseHeader; len(whole) > limit || len(w.joined) > joinedKeep {
 				t.Fatalf("a piece of %d bytes, %d of them copied", len(whole), len(w.joined))
 			}
