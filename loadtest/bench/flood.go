@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/tidelinehq/tideline/loadtest/latency"
 )
 
 // floodMetrics are the rows of floods: one for each.
@@ -76,9 +78,11 @@ func (b *bench) flood(ctx context.Context) (err error) {
 				return err
 			}
 			values := map[string]float64{
-				f.name: beside.P99 / calm.P99, f.name + "_calm_p99_ms": calm.P99, f.name + "_beside_p99_ms": beside.P99, f.name + "_resident_mib": float64(resident >> 20),
+				f.name: beside.percentiles.P99 / calm.percentiles.P99, f.name + "_calm_p99_ms": calm.percentiles.P99, f.name + "_beside_p99_ms": beside.percentiles.P99, f.name + "_resident_mib": float64(resident >> 20),
+				f.name + "_calm_sync_ms": calm.sync, f.name + "_beside_sync_ms": beside.sync,
 			}
-			b.say("  round %d, %-12s p99 %.2f ms, beside it %.2f ms: %.2f times (broker %d MiB; %s)", round, f.name, calm.P99, beside.P99, values[f.name], resident>>20, did)
+			b.say("  round %d, %-12s p99 %.2f ms, beside it %.2f ms: %.2f times; a sync %.2f and %.2f ms (broker %d MiB; %s)",
+				round, f.name, calm.percentiles.P99, beside.percentiles.P99, values[f.name], calm.sync, beside.sync, resident>>20, did)
 			if err := b.results.add("flood", tidelineName, round, load, values, beside.percentiles); err != nil {
 				return err
 			}
@@ -90,18 +94,31 @@ func (b *bench) flood(ctx context.Context) (err error) {
 	return nil
 }
 
-// floodTurn is a stretch of the honest producer's work.
-func (b *bench) floodTurn(ctx context.Context, of *broker, round int) (*turn, error) {
+// floodStretch is a stretch of the honest producer's work.
+type floodStretch struct {
+	percentiles *latency.Percentiles
+	sync        float64 // ms, the mean of the broker's: where it is much longer beside a flood that does not touch the disk, that was busy with something else
+}
+
+// floodTurn is a stretch without the flood, or beside it.
+func (b *bench) floodTurn(ctx context.Context, of *broker, round int) (*floodStretch, error) {
 	loop, err := dialOpenLoop(ctx, of, floodTopic, floodConns, floodPerSec, b.options.seed+uint64(round))
 	if err != nil {
 		return nil, err
 	}
-	seen, _, err := loop.run(ctx, floodWarm, floodMeasure, func() error { return nil })
+	var syncs, seconds [2]float64 // at both ends of the measured part
+	at := 0
+	seen, _, err := loop.run(ctx, floodWarm, floodMeasure, func() (err error) {
+		var counting error
+		seconds[at], err = of.metric(ctx, "tideline_wal_sync_seconds_sum")
+		syncs[at], counting = of.metric(ctx, "tideline_wal_sync_seconds_count")
+		at++
+		return errors.Join(err, counting)
+	})
 	if err = errors.Join(err, loop.close()); err != nil {
 		return nil, fmt.Errorf("honest producer: %w", err)
 	}
-	p := seen.Percentiles()
-	return &turn{P99: p.P99, percentiles: p}, nil
+	return &floodStretch{percentiles: seen.Percentiles(), sync: 1e3 * (seconds[1] - seconds[0]) / max(syncs[1]-syncs[0], 1)}, nil
 }
 
 // startFlood runs a flood in a process of its own, so that its work is not the honest client's, until stop is called; that tells what the flood did.

@@ -18,17 +18,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidelinehq/tideline/internal/record"
-	"github.com/tidelinehq/tideline/loadtest/latency"
 )
 
 // floodVariable makes this program a flood: its value is "NAME ADDRESS". It lasts until the standard input ends.
 const floodVariable = "TIDELINE_BENCH_FLOOD"
-
-// turn is what an honest producer saw.
-type turn struct {
-	P99         float64 // ms
-	percentiles *latency.Percentiles
-}
 
 // attack is a flood. Its rates are a stated load, not the most that there could be: floods come over a network, and on one machine whoever
 // sends without a pause takes the processors that both sides need.
