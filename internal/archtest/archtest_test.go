@@ -55,7 +55,7 @@ var rims = map[string][]string{
 	"go.opentelemetry.io/otel/exporters":    {"broker/telemetry"},
 	"go.opentelemetry.io/proto/otlp/":       {"broker/telemetry", "loadtest", "internal/otlptest"},
 	"google.golang.org/grpc":                {"broker/telemetry", "internal/otlptest"},
-	"google.golang.org/protobuf/":           {"broker/telemetry", "loadtest", "internal/otlptest"},
+	"google.golang.org/protobuf/":           {"internal/otlphttp", "broker/telemetry", "loadtest", "internal/otlptest"},
 	"go.opentelemetry.io/contrib/bridges/":  {"broker/telemetry"},
 	"github.com/go-jose/go-jose/":           {"broker/security/sasl"},
 	"github.com/xdg-go/scram":               {"broker/security/sasl"},

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 
+	"github.com/tidelinehq/tideline/internal/otlphttp"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
@@ -69,7 +70,7 @@ func (r *Receiver) AwaitMetrics(ctx context.Context, instance string, enough fun
 
 // takeMetrics opens both doors for metrics.
 func (r *Receiver) takeMetrics(mux *http.ServeMux) {
-	post(mux, "/v1/metrics", func(q *collector.ExportMetricsServiceRequest) proto.Message {
+	otlphttp.Post(mux, "/v1/metrics", maxRequest, func(q *collector.ExportMetricsServiceRequest) proto.Message {
 		r.addMetrics(q)
 		return &collector.ExportMetricsServiceResponse{}
 	})

@@ -1,18 +1,15 @@
 package otlptest
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
 
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // what exporters may compress with
-	"google.golang.org/protobuf/proto"
 )
 
 // maxRequest bounds the bytes of one request, inflated.
@@ -105,49 +102,4 @@ func (r *Receiver) await(ctx context.Context, enough func() bool) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// post serves one path: it decodes what is posted to it into a message of its own, and answers
-// what take returns.
-func post[Q any, P interface {
-	*Q
-	proto.Message
-}](mux *http.ServeMux, path string, take func(P) proto.Message) {
-	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, q *http.Request) {
-		body, err := inflated(q)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		message := P(new(Q))
-		if err := proto.Unmarshal(body, message); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		answer, err := proto.Marshal(take(message))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/x-protobuf")
-		_, _ = w.Write(answer) // who has left does not want it
-	})
-}
-
-var errTooLarge = fmt.Errorf("more than %d bytes", maxRequest)
-
-func inflated(q *http.Request) ([]byte, error) {
-	body := io.Reader(q.Body)
-	if q.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(q.Body)
-		if err != nil {
-			return nil, err
-		}
-		body = z
-	}
-	b, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
-	if err == nil && len(b) > maxRequest {
-		err = errTooLarge
-	}
-	return b, err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/otlphttp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -86,7 +87,7 @@ func (r *Receiver) Await(ctx context.Context, enough func([]Span) bool) ([]Span,
 
 // takeTraces opens both doors for spans.
 func (r *Receiver) takeTraces(mux *http.ServeMux) {
-	post(mux, "/v1/traces", func(q *collector.ExportTraceServiceRequest) proto.Message {
+	otlphttp.Post(mux, "/v1/traces", maxRequest, func(q *collector.ExportTraceServiceRequest) proto.Message {
 		r.addSpans(q)
 		return &collector.ExportTraceServiceResponse{}
 	})

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"compress/gzip"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidelinehq/tideline/internal/otlphttp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -57,55 +56,25 @@ func showTraces(addr string) (*traces, error) {
 		return nil, err
 	}
 	t := &traces{all: map[string]*oneTrace{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/traces", t.take)
-	mux.HandleFunc("GET /traces", t.list)
-	mux.HandleFunc("GET /traces/{id}", t.show)
-	t.web = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	t.web = &http.Server{Handler: t.pages(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = t.web.Serve(l) }() // it ends by stop
 	return t, nil
+}
+
+func (t *traces) pages() http.Handler {
+	mux := http.NewServeMux()
+	otlphttp.Post(mux, "/v1/traces", maxExport, t.take)
+	mux.HandleFunc("GET /traces", t.list)
+	mux.HandleFunc("GET /traces/{id}", t.show)
+	return mux
 }
 
 func (t *traces) stop() error { return t.web.Close() }
 
 // take is an export.
-func (t *traces) take(w http.ResponseWriter, q *http.Request) {
-	request, err := exported(q)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	answer, err := proto.Marshal(&collector.ExportTraceServiceResponse{})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+func (t *traces) take(request *collector.ExportTraceServiceRequest) proto.Message {
 	t.add(request)
-	w.Header().Set("Content-Type", "application/x-protobuf")
-	_, _ = w.Write(answer) // who has left does not want it
-}
-
-func exported(q *http.Request) (*collector.ExportTraceServiceRequest, error) {
-	if kind := q.Header.Get("Content-Type"); kind != "application/x-protobuf" {
-		return nil, fmt.Errorf("only protobuf is understood, got Content-Type=%q", kind)
-	}
-	body := io.Reader(q.Body)
-	if q.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(q.Body)
-		if err != nil {
-			return nil, err
-		}
-		body = z
-	}
-	b, err := io.ReadAll(io.LimitReader(body, maxExport+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxExport {
-		return nil, errors.New("too much at once")
-	}
-	request := &collector.ExportTraceServiceRequest{}
-	return request, proto.Unmarshal(b, request)
+	return &collector.ExportTraceServiceResponse{}
 }
 
 func (t *traces) add(request *collector.ExportTraceServiceRequest) {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -46,10 +45,7 @@ func spanOf(trace, id, parent byte, name string, from, to uint64) *otlp.Span {
 // desk is the handlers without a port.
 func desk() (*traces, func(method, path, encoding string, body []byte) (int, string)) {
 	t := &traces{all: map[string]*oneTrace{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/traces", t.take)
-	mux.HandleFunc("GET /traces", t.list)
-	mux.HandleFunc("GET /traces/{id}", t.show)
+	mux := t.pages()
 	return t, func(method, path, encoding string, body []byte) (int, string) {
 		q := httptest.NewRequest(method, path, bytes.NewReader(body))
 		q.Header.Set("Content-Type", "application/x-protobuf")
