@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -134,5 +135,32 @@ func BenchmarkLarge(b *testing.B) {
 		if _, err := io.ReadFull(c.Conn, in); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkLargeReply has a client that reads replies of a MiB, of great batches and of small ones.
+func BenchmarkLargeReply(b *testing.B) {
+	for _, size := range []int{1 << 10, 256 << 10} {
+		b.Run(fmt.Sprintf("buffers=%d", size), func(b *testing.B) {
+			var buffers net.Buffers
+			for range (1 << 20) / size {
+				buffers = append(buffers, make([]byte, size))
+			}
+			_, addr := startTCP(b, Options{Handler: &reply{buffers: buffers}})
+			c := dial(b, addr)
+			frame := request(1, 8, 1, []byte("give"))
+			in := make([]byte, 8+1<<20)
+			b.SetBytes(1 << 20)
+			b.ReportAllocs()
+			runtime.GC()
+			begin := cpu(b)
+			for b.Loop() {
+				c.send(frame)
+				if _, err := io.ReadFull(c.Conn, in); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(cpu(b)-begin)/float64(b.N), "cpu-ns/op")
+		})
 	}
 }
