@@ -107,7 +107,7 @@ func TestSums(t *testing.T) {
 func TestPackageVersion(t *testing.T) {
 	for described, want := range map[string]string{
 		"v1.2.0": "1.2.0", "1.2.0-dirty": "1.2.0.dirty", "v1.3.0-rc1": "1.3.0~rc1", "v1.2.0-7-g1a2b3c4": "1.2.0.7.g1a2b3c4",
-		"v1.3.0-beta.2-7-g1a2b3c4-dirty": "1.3.0~beta.2.7.g1a2b3c4.dirty", "1a2b3c4": "0.0.0.20260921.g1a2b3c4", "1a2b3c4-dirty": "0.0.0.20260921.g1a2b3c4.dirty",
+		"v1.3.0-beta.2-7-g1a2b3c4-dirty": "1.3.0~beta.2.7.g1a2b3c4.dirty", "1a2b3c4": "0.0.0.20260921141320.g1a2b3c4", "1a2b3c4-dirty": "0.0.0.20260921141320.g1a2b3c4.dirty",
 		"": "", "devel": "", "v1.2": "", "1.2.0 && true": "", "v1.2.0-next": "",
 	} {
 		got, err := packageVersion(described, when)

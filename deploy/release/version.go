@@ -16,7 +16,7 @@ var (
 //	v1.2.0             1.2.0
 //	v1.3.0-rc1         1.3.0~rc1           before 1.3.0
 //	v1.2.0-7-g1a2b3c4  1.2.0.7.g1a2b3c4    after 1.2.0, before 1.2.1
-//	1a2b3c4            0.0.0.20261128.g1a2b3c4
+//	1a2b3c4            0.0.0.20261128140723.g1a2b3c4    by the second: of two commits of one day, the hash would decide
 //
 // and the same with .dirty for a tree that is not what was committed.
 func packageVersion(described string, committed time.Time) (string, error) {
@@ -30,7 +30,7 @@ func packageVersion(described string, committed time.Time) (string, error) {
 			version += "." + m[3] + ".g" + m[4]
 		}
 	} else if m := untagged.FindStringSubmatch(described); m != nil {
-		version, dirty = "0.0.0."+committed.UTC().Format("20060102")+".g"+m[1], m[2]
+		version, dirty = "0.0.0."+committed.UTC().Format("20060102150405")+".g"+m[1], m[2]
 	} else {
 		return "", fmt.Errorf("no version can be made of it: described=%q", described)
 	}
