@@ -76,12 +76,13 @@ done
 say "what is wrong is found"
 wrong() {
   local dir=$1 old=$2 new=$3
-  rm -rf "$work/tree/terraform/wrong"
   cp -r "$work/tree/terraform/$dir" "$work/tree/terraform/modules/wrong"
   grep -rlF "$old" "$work/tree/terraform/modules/wrong" --include='*.tf' | head -1 | xargs sed -i.bak "s/$old/$new/"
   if (cd "$work/tree/terraform/modules/wrong" && terraform validate -no-color >"$work/wrong.log" 2>&1); then
     die "$new in $dir was not found"
   fi
+  # Whatever else keeps it from being valid does not count.
+  grep -qF "\"${new%% *}\"" "$work/wrong.log" || { cat "$work/wrong.log"; die "$new in $dir was not what was found"; }
   rm -rf "$work/tree/terraform/modules/wrong"
 }
 wrong modules/gcp enable_vtpm enable_tpm
