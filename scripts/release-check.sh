@@ -3,15 +3,18 @@
 #
 #   1. the checksums are right
 #   2. made a second time, in a clone elsewhere with an empty build cache, the bytes are the same
-#   3. the Debian package installs into a clean root: user, modes, unit; the broker runs there and keeps records over a stop; an
-#      upgrade keeps settings; removal keeps settings and records; a purge takes the settings, never records
-#   4. the archive and the image have a broker that runs in a root of nothing but their files, as the user of the image
-#   5. the programs for arm64 run, too (emulated by qemu)
+#   3. the Debian package installs into a clean root: user, modes, unit; the broker runs there and keeps records over a stop;
+#      removal keeps settings and records; a purge takes the settings, never records
+#   4. a package of a former commit is upgraded to this one while its broker serves, and back: nothing stops it, records and what the
+#      administrator has written stay, and what he left alone is the new package's
+#   5. the archive and the image have a broker that runs in a root of nothing but their files, as the user of the image
+#   6. the programs for arm64 run, too (emulated by qemu)
 #
 #   scripts/release-check.sh [DIST]
 #
 # Needs Debian or one of its kind, root, and what apt-get can fetch of debootstrap and qemu-user-static (unpacked into .tools, not
-# installed). FAST=1 leaves out step 2, which builds everything anew.
+# installed). FAST=1 leaves out step 2, which builds everything anew. FORMER=REVISION is the commit that is upgraded from; if it is
+# not said, the one before.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -179,9 +182,69 @@ in_machine dpkg -P tideline >"$stage/dpkg.log" 2>&1 || { cat "$stage/dpkg.log"; 
 left=$(diff <(cd "$clean" && find . -path ./proc -prune -o -print | sort) <(cd "$machine" && find . -path ./proc -prune -o -print | sort) | grep '^>' | grep -vE '/tideline\.deb$|/var/(cache|log|lib/dpkg)/|/etc/(passwd|group|g?shadow|sub[ug]id)-$|^> ./run/|/var/lib/systemd' || true)
 [[ -z $left ]] || fail "the package has left: $left"
 rm -rf --one-file-system "$machine"
-say "the package installs, runs, upgrades, goes, and leaves records where they are"
+say "the package installs, runs, goes, and leaves records where they are"
 
 # --- 4
+
+# The former package is made by today's releaser of the sources of then, with other settings and another unit, so that dpkg has
+# something to decide even where the two commits are alike.
+former=$(git rev-parse --verify --quiet "${FORMER:-HEAD~1}^{commit}") || fail "there is no commit ${FORMER:-HEAD~1} to upgrade from"
+git clone --quiet --no-hardlinks "$root" "$stage/former"
+git -C "$stage/former" checkout --quiet --detach "$former"
+for file in tideline.yaml tideline.default tideline.service; do echo '# of the former package' >>"$stage/former/deploy/systemd/$file"; done
+bin/release -root "$stage/former" -out "$stage/former-dist" -arch amd64 -version "$(git describe --tags --always --abbrev=12 "$former")" \
+  -commit "$(git rev-parse --short=12 "$former")" -epoch "$(git log -1 --format=%ct "$former")" >"$stage/log" 2>&1 || { cat "$stage/log"; fail "the former package cannot be made"; }
+cp -a --reflink=auto "$clean" "$machine"
+install -m 644 "$stage"/former-dist/tideline_*_amd64.deb "$machine/former.deb"
+install -m 644 "$dist/tideline_${version}_amd64.deb" "$machine/tideline.deb"
+rm -rf "$stage/former" "$stage/former-dist"
+older=$(dpkg-deb -f "$machine/former.deb" Version)
+dpkg --compare-versions "$older" lt "$version" || fail "Debian does not hold $older for older than $version"
+
+# install_package FILE: as apt does it where nobody can be asked: what the administrator has changed stays.
+install_package() {
+  in_machine dpkg --force-confdef --force-confold -i "$1" >"$stage/dpkg.log" 2>&1 </dev/null || { cat "$stage/dpkg.log"; fail "$1 does not install over what is there"; }
+}
+# after FILE: what must be so after FILE was installed.
+after() {
+  in_machine dpkg --status tideline | grep -qx 'Status: install ok installed' || fail "dpkg holds the package for half installed"
+  dpkg-deb -x "$machine$1" "$stage/wanted"
+  cmp "$machine/usr/bin/tideline" "$stage/wanted/usr/bin/tideline" || fail "the program is not that of $1"
+  cmp "$machine/usr/lib/systemd/system/tideline.service" "$stage/wanted/usr/lib/systemd/system/tideline.service" || fail "the unit is not that of $1"
+  cmp "$machine/etc/default/tideline" "$stage/wanted/etc/default/tideline" || fail "a file that nobody has changed is not that of $1"
+  rm -rf "$stage/wanted"
+  cmp "$machine/etc/tideline/tideline.yaml" "$stage/settings" || fail "the administrator's settings were changed"
+  is /etc/tideline 750 root:tideline
+  is /etc/tideline/tideline.yaml 640 root:tideline
+  is /etc/default/tideline 600 root:root
+  is /var/lib/tideline 700 tideline:tideline
+}
+
+install_package /former.deb
+printf '\n# by the administrator\nnum.partitions: 3\n' >>"$machine/etc/tideline/tideline.yaml"
+cp "$machine/etc/tideline/tideline.yaml" "$stage/settings"
+chmod 700 "$machine/var/lib/tideline"
+serve "$machine" tideline:tideline "${broker_there[@]}"
+exchange "$program" 1
+install_package /tideline.deb
+after /tideline.deb
+cmp "$machine/etc/tideline/tideline.yaml.dpkg-dist" deploy/systemd/tideline.yaml || fail "the settings of the new package are not beside those of the administrator"
+is /etc/tideline/tideline.yaml.dpkg-dist 640 root:root
+exchange "$program" 2 # with the broker of before, which nobody has stopped
+stop
+serve "$machine" tideline:tideline "${broker_there[@]}"
+exchange "$program" 3
+[[ $("$program" topic describe orders --brokers "$kafka" | grep -c '^orders  *[0-9]') == 3 ]] || fail "the administrator's settings do not count"
+stop
+install_package /former.deb
+after /former.deb
+serve "$machine" tideline:tideline "${broker_there[@]}"
+exchange "$program" 4
+stop
+rm -rf --one-file-system "$machine"
+say "a package of $older is upgraded under a broker that serves, and back; records and settings stay"
+
+# --- 5
 
 mkdir "$stage/archive" "$stage/alone" "$stage/alone/data"
 tar -xzf "$dist/tideline_${version}_linux_amd64.tar.gz" -C "$stage/archive"
@@ -215,7 +278,7 @@ exchange "$image/usr/bin/tideline" 2
 stop
 say "the image has a broker that runs as its user"
 
-# --- 5
+# --- 6
 
 if [[ -e $dist/tideline_${version}_arm64.deb ]]; then
   qemu=$(fetch qemu-user-static)/usr/bin/qemu-aarch64-static
