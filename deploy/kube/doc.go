@@ -10,11 +10,12 @@
 // # What it sees
 //
 //   - Pods are admitted where the namespace enforces the restricted profile of pod security.
-//   - Brokers are in three zones, on machines of their own, with disks that stay in their
+//   - Brokers are in three zones, and wait rather than gather in one, on machines of their own, with disks that stay in their
 //     zone, and have the label from which they know their rack.
 //   - While one is away, a second one can not be evicted.
 //   - A rolling update takes one after the other, the highest first, and none while another
 //     is not ready; one broker more restarts nobody.
+//   - An upgrade that asks for the cluster's health before stops there when something is wrong.
 //   - With a StatefulSet for each zone, only the zone whose turn it is restarts.
 //   - What is uninstalled leaves nothing but the claims, and not these either where they are
 //     to go.

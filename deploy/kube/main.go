@@ -23,6 +23,10 @@ func main() {
 	}
 }
 
+// patience is how long the control plane may take to come up, and each step to be done. All of them take less than a
+// minute on a small machine that has nothing else to do.
+const patience = 5 * time.Minute
+
 func run(ctx context.Context, programs string, keep bool) (err error) {
 	programs, err = filepath.Abs(programs)
 	if err != nil {
@@ -33,7 +37,9 @@ func run(ctx context.Context, programs string, keep bool) (err error) {
 		return err
 	}
 	began := time.Now()
-	p, err := startPlane(ctx, programs, dir)
+	starting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	p, err := startPlane(starting, programs, dir)
 	defer func() {
 		stopped := p.stop()
 		if err != nil || stopped != nil {
@@ -46,10 +52,20 @@ func run(ctx context.Context, programs string, keep bool) (err error) {
 		return err
 	}
 	fmt.Printf("the API server is up, after %s\n", time.Since(began).Round(time.Second))
-	w, err := newWorld(ctx, p)
+	w, err := newWorld(starting, p)
 	if err != nil {
 		return err
 	}
+	playing, cease := context.WithCancel(ctx)
+	ceased := make(chan struct{})
+	go func() {
+		defer close(ceased)
+		w.kubelets.run(playing)
+	}()
+	defer func() { // before those are stopped whom it speaks to
+		cease()
+		<-ceased
+	}()
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -57,13 +73,14 @@ func run(ctx context.Context, programs string, keep bool) (err error) {
 		{"three brokers in three zones, under the restricted profile", w.install},
 		{"while one is away, a second one is not evicted", w.evict},
 		{"a rolling update takes one after the other, and waits for each", w.update},
+		{"asked before, an upgrade goes on only when all is well", w.asked},
 		{"one broker more restarts nobody", w.grow},
 		{"uninstalled, it leaves the claims and nothing else", w.uninstall},
 		{"a StatefulSet for each zone: only the zone whose turn it is restarts", w.zones},
 		{"what else the chart can make is admitted", w.admitted},
 	} {
 		began := time.Now()
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		err := step.do(ctx)
 		cancel()
 		if err != nil {

@@ -79,16 +79,17 @@ func makeDisk(ctx context.Context, client kubernetes.Interface, zone, name strin
 	return err
 }
 
-// kubelets plays the machines: pods that were placed run and are ready, unless they are held, and pods that were to
-// end are gone. Nothing else makes a pod ready, or takes one away.
+// kubelets plays the machines: pods that were placed run and are ready, unless they are held, jobs are done at once, and pods that
+// were to end are gone. Nothing else makes a pod ready, or takes one away.
 type kubelets struct {
 	client kubernetes.Interface
 
 	mu    sync.Mutex // guards what follows
 	held  bool       // pods that are placed from now on run, and are not ready
 	let   string     // but for the one of this name
+	fails bool       // jobs fail
 	least int        // the fewest pods that were ready and not to end, since it was asked last
-	ended []string   // pods that were taken away, in this order, since it was asked last
+	ended []string   // brokers that were taken away, in this order, since it was asked last
 	err   error
 }
 
@@ -138,15 +139,41 @@ func (k *kubelets) look(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			k.ended = append(k.ended, pod.Name)
+			if !isJob(pod) {
+				k.ended = append(k.ended, pod.Name)
+			}
+		case isJob(pod):
+			if pod.Spec.NodeName == "" || pod.Status.Phase == core.PodSucceeded || pod.Status.Phase == core.PodFailed {
+				continue
+			}
+			done(pod, k.fails)
+			if err := k.say(ctx, pod); err != nil {
+				return err
+			}
 		case pod.Spec.NodeName != "" && !isReady(pod) && (!k.held || pod.Name == k.let || pod.Status.Phase != core.PodRunning):
 			runs(pod, !k.held || pod.Name == k.let)
-			if _, err := k.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			if err := k.say(ctx, pod); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// say tells the status of a pod, unless it is another one by now.
+func (k *kubelets) say(ctx context.Context, pod *core.Pod) error {
+	_, err := k.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// fail says whether jobs fail from now on.
+func (k *kubelets) fail(fails bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fails = fails
 }
 
 // hold says whether new pods are to wait until they are ready, and which of them need not.
@@ -164,6 +191,9 @@ func (k *kubelets) since() (least int, ended []string, err error) {
 	k.least, k.ended, k.err = 1<<30, nil, nil
 	return least, ended, err
 }
+
+// isJob says whether a pod is to come to an end by itself; no broker is.
+func isJob(pod *core.Pod) bool { return pod.Spec.RestartPolicy == core.RestartPolicyNever }
 
 func isReady(pod *core.Pod) bool {
 	for _, c := range pod.Status.Conditions {
@@ -200,6 +230,22 @@ func runs(pod *core.Pod, ready bool) {
 	for _, c := range pod.Spec.Containers {
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, core.ContainerStatus{
 			Name: c.Name, Image: c.Image, Ready: ready, State: core.ContainerState{Running: &core.ContainerStateRunning{StartedAt: now}},
+		})
+	}
+}
+
+// done makes the status of a pod that came to its end.
+func done(pod *core.Pod, failed bool) {
+	now := metav1.Now()
+	ended := core.ContainerStateTerminated{StartedAt: now, FinishedAt: now}
+	pod.Status.Phase, pod.Status.StartTime = core.PodSucceeded, &now
+	if failed {
+		pod.Status.Phase, ended.ExitCode = core.PodFailed, 1
+	}
+	pod.Status.ContainerStatuses = nil
+	for _, c := range pod.Spec.Containers {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, core.ContainerStatus{
+			Name: c.Name, Image: c.Image, State: core.ContainerState{Terminated: &ended},
 		})
 	}
 }

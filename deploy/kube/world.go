@@ -37,7 +37,7 @@ const (
 	set       = "tl-tideline"
 )
 
-// newWorld makes nodes and namespaces, and begins to play kubelets until ctx ends.
+// newWorld makes nodes and namespaces. Nobody plays the kubelets yet.
 func newWorld(ctx context.Context, p *plane) (*world, error) {
 	w := &world{plane: p, client: p.client, kubelets: &kubelets{client: p.client, least: 1 << 30}}
 	if err := makeNodes(ctx, w.client); err != nil {
@@ -56,7 +56,6 @@ func newWorld(ctx context.Context, p *plane) (*world, error) {
 	}); err != nil {
 		return nil, err
 	}
-	go w.kubelets.run(ctx)
 	return w, nil
 }
 
@@ -67,7 +66,7 @@ func parse(text string) (map[string]any, error) {
 }
 
 // apply installs the chart, or upgrades what is there.
-func (w *world) apply(ctx context.Context, in string, values map[string]any, upgrade bool) error {
+func (w *world) apply(ctx context.Context, in string, values map[string]any, upgrade bool, flags ...string) error {
 	text, err := yaml.Marshal(values)
 	if err != nil {
 		return err
@@ -76,7 +75,7 @@ func (w *world) apply(ctx context.Context, in string, values map[string]any, upg
 	if upgrade {
 		verb = "upgrade"
 	}
-	return w.helm(ctx, string(text), verb, release, chartDir, "--namespace", in, "--values", "-")
+	return w.helm(ctx, string(text), append([]string{verb, release, chartDir, "--namespace", in, "--values", "-"}, flags...)...)
 }
 
 func (w *world) remove(ctx context.Context, in string) error {
@@ -94,7 +93,7 @@ func (w *world) helm(ctx context.Context, read string, arguments ...string) erro
 	return nil
 }
 
-// pods returns the pods of the release, by their names.
+// pods returns the brokers of the release, by the names of their pods.
 func (w *world) pods(ctx context.Context, in string) (map[string]*core.Pod, error) {
 	list, err := w.client.CoreV1().Pods(in).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + release})
 	if err != nil {
@@ -102,7 +101,9 @@ func (w *world) pods(ctx context.Context, in string) (map[string]*core.Pod, erro
 	}
 	pods := map[string]*core.Pod{}
 	for i := range list.Items {
-		pods[list.Items[i].Name] = &list.Items[i]
+		if p := &list.Items[i]; !isJob(p) {
+			pods[p.Name] = p
+		}
 	}
 	return pods, nil
 }
@@ -141,12 +142,37 @@ func (w *world) why(in string) error {
 	return said
 }
 
-// install installs the chart with all that must be given.
+// install installs the chart with all that must be given, while one zone alone takes pods: there is room for two of them
+// there, and only one may come. Where brokers would be without that rule is chance, and not a thing to look at.
 func (w *world) install(ctx context.Context) (err error) {
 	if w.values, err = parse("{objectStore: {url: s3://bucket}, persistence: {storageClass: " + diskClass + "}}"); err != nil {
 		return err
 	}
+	if err := w.cordon(ctx, true, zones[1:]...); err != nil {
+		return err
+	}
 	if err := w.apply(ctx, namespace, w.values, false); err != nil {
+		return err
+	}
+	if err := w.plane.await(ctx, "one broker in the one zone, and two that wait for theirs", func(ctx context.Context) (bool, error) {
+		pods, err := w.pods(ctx, namespace)
+		placed, waiting := 0, 0
+		for _, p := range pods {
+			switch {
+			case p.Spec.NodeName != "":
+				placed++
+			case waits(p):
+				waiting++
+			}
+		}
+		if placed > 1 {
+			return false, fmt.Errorf("%d brokers are in one zone", placed)
+		}
+		return placed == 1 && waiting == 2, err
+	}); err != nil {
+		return errors.Join(err, w.why(namespace))
+	}
+	if err := w.cordon(ctx, false, zones...); err != nil {
 		return err
 	}
 	pods, err := w.ready(ctx, namespace, 3)
@@ -154,6 +180,13 @@ func (w *world) install(ctx context.Context) (err error) {
 		return err
 	}
 	return w.placed(ctx, pods, 3)
+}
+
+// waits says whether the scheduler has found no node for a pod.
+func waits(pod *core.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c core.PodCondition) bool {
+		return c.Type == core.PodScheduled && c.Status == core.ConditionFalse && c.Reason == core.PodReasonUnschedulable
+	})
 }
 
 // placed checks where pods are: in so many zones, on nodes of their own, told of their zone.
@@ -183,14 +216,17 @@ func (w *world) placed(ctx context.Context, pods map[string]*core.Pod, inZones i
 	return nil
 }
 
-// cordon takes all nodes out of the scheduler's sight, or brings them back.
-func (w *world) cordon(ctx context.Context, out bool) error {
+// cordon takes the nodes of some zones out of the scheduler's sight, or brings them back.
+func (w *world) cordon(ctx context.Context, out bool, of ...string) error {
 	patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, out)
 	nodes, err := w.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	for _, n := range nodes.Items {
+		if !slices.Contains(of, n.Labels[core.LabelTopologyZone]) {
+			continue
+		}
 		if _, err := w.client.CoreV1().Nodes().Patch(ctx, n.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			return err
 		}
@@ -206,7 +242,7 @@ func (w *world) evict(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.cordon(ctx, true); err != nil {
+	if err := w.cordon(ctx, true, zones...); err != nil {
 		return err
 	}
 	evict := func(pod string) error {
@@ -218,7 +254,7 @@ func (w *world) evict(ctx context.Context) error {
 	if err := evict(set + "-1"); !apierrors.IsTooManyRequests(err) {
 		return fmt.Errorf("a second eviction: %w", orNone(err))
 	}
-	if err := w.cordon(ctx, false); err != nil {
+	if err := w.cordon(ctx, false, zones...); err != nil {
 		return err
 	}
 	pods, err := w.ready(ctx, namespace, 3)
@@ -248,7 +284,8 @@ func (w *world) update(ctx context.Context) error {
 	}
 	w.kubelets.hold(true, "")
 	defer w.kubelets.hold(false, "")
-	w.values["settings"] = map[string]any{"num.partitions": 6}
+	// With five voters, each broker that is added up to the fifth is one more address in cluster.seeds: see grow.
+	w.values["settings"] = map[string]any{"num.partitions": 6, "controller.voters": 5}
 	if err := w.apply(ctx, namespace, w.values, true); err != nil {
 		return err
 	}
@@ -303,7 +340,53 @@ func (w *world) pause(ctx context.Context) error {
 	}
 }
 
-// grow adds one broker.
+// asked has the chart ask for the health of the cluster before it changes anything: an upgrade while something is wrong
+// restarts nobody, and one while all is well does. The same question is asked by helm test.
+func (w *world) asked(ctx context.Context) error {
+	before, err := w.ready(ctx, namespace, 3)
+	if err != nil {
+		return err
+	}
+	w.values["healthCheck"] = map[string]any{"beforeUpgrade": true}
+	w.values["podAnnotations"] = map[string]any{"example.com/turn": "second"} // nobody can miss that
+	w.kubelets.fail(true)
+	defer w.kubelets.fail(false)
+	// The job tries again for five minutes, which nobody has to see.
+	if err := w.apply(ctx, namespace, w.values, true, "--timeout=15s"); err == nil {
+		return errors.New("an upgrade went on though something was wrong")
+	}
+	if err := w.helm(ctx, "", "test", release, "--namespace", namespace, "--timeout=5s"); err == nil {
+		return errors.New("the test of the chart found all well though something was wrong")
+	}
+	w.kubelets.fail(false)
+	sets, err := w.client.AppsV1().StatefulSets(namespace).Get(ctx, set, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if got := sets.Spec.Template.Annotations["example.com/turn"]; got != "" {
+		return fmt.Errorf("the upgrade that was stopped has changed the brokers: turn=%q", got)
+	}
+	if err := w.apply(ctx, namespace, w.values, true); err != nil {
+		return err
+	}
+	if err := w.plane.await(ctx, "three brokers of the second turn", func(ctx context.Context) (bool, error) {
+		pods, err := w.ready(ctx, namespace, 3)
+		if err != nil {
+			return false, err
+		}
+		for name, p := range pods {
+			if p.UID == before[name].UID {
+				return false, nil
+			}
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	return w.helm(ctx, "", "test", release, "--namespace", namespace)
+}
+
+// grow adds one broker, which changes the settings of the others where they are told who makes the cluster.
 func (w *world) grow(ctx context.Context) error {
 	before, err := w.ready(ctx, namespace, 3)
 	if err != nil {
@@ -312,6 +395,17 @@ func (w *world) grow(ctx context.Context) error {
 	w.values["replicas"] = 4
 	if err := w.apply(ctx, namespace, w.values, true); err != nil {
 		return err
+	}
+	// Restarts would come after the new one is ready: only a set that has nothing left to do has restarted nobody.
+	if err := w.plane.await(ctx, "four brokers and nothing left to do", func(ctx context.Context) (bool, error) {
+		s, err := w.client.AppsV1().StatefulSets(namespace).Get(ctx, set, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		t := s.Status
+		return t.ObservedGeneration == s.Generation && t.ReadyReplicas == 4 && t.UpdatedReplicas == 4 && t.CurrentRevision == t.UpdateRevision, nil
+	}); err != nil {
+		return errors.Join(err, w.why(namespace))
 	}
 	after, err := w.ready(ctx, namespace, 4)
 	if err != nil {
