@@ -232,9 +232,9 @@ helm: ## the chart's own copies and table of values made anew, and the chart che
 trace-picture: ## one record's life in one trace: Python, three brokers, Zipkin, and docs/pictures/trace.png; needs mvn, npm and root
 	$(GO) test -count=1 -timeout 60m -v -run '^TestLifeOfARecord$$' ./loadtest/trace -picture $(CURDIR)/docs/pictures/trace.png
 
-# A verb of its own: the control plane is built from source, 20 minutes on two cores, once.
+# A verb of its own: the control plane is built from source, a quarter of an hour on two cores, once.
 .PHONY: kube
-kube: ## the chart applied to a real API server with nodes that are played, 3 minutes once it is built
+kube: ## the chart applied to a real API server with nodes that are played, a minute once it is built
 	scripts/kube.sh
 	cd deploy/kube && $(GO) vet . && $(GO) run .
 

@@ -2,7 +2,7 @@
 # Builds a Kubernetes control plane, which `make kube` applies the chart to, into .tools/kube (git-ignored, never linked into
 # the product): kube-apiserver, kube-controller-manager, kube-scheduler, etcd, and Helm. The nodes are played by `make kube`.
 #
-#   scripts/kube.sh   build what is missing (about 20 minutes on two cores, once), print the directory
+#   scripts/kube.sh   build what is missing (about 15 minutes on two cores, once), print the directory
 #
 # Each is pinned, and built in a throw-away module by the module proxy alone: their own go.mod files replace modules by
 # directories that are not there, so `go install module@version` refuses them. A pin is changed here, in one place.
