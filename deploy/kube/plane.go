@@ -20,6 +20,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/tidelinehq/tideline/internal/child"
+	"github.com/tidelinehq/tideline/internal/freeport"
 )
 
 // plane is a control plane that runs.
@@ -38,11 +39,15 @@ type process struct {
 // startPlane starts one in an empty directory. What was started is to be stopped also when it fails.
 func startPlane(ctx context.Context, programs, dir string) (*plane, error) {
 	p := &plane{programs: programs, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}
-	ports, err := freePorts(3)
+	free, err := freeport.Take("127.0.0.1", 3)
 	if err != nil {
 		return p, err
 	}
-	url := func(i int) string { return fmt.Sprintf("http://127.0.0.1:%d", ports[i]) }
+	_, secure, err := net.SplitHostPort(free[2])
+	if err != nil {
+		return p, err
+	}
+	url := func(i int) string { return "http://" + free[i] }
 	if err := p.start(filepath.Join(programs, "etcd"),
 		"--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--listen-client-urls", url(0), "--advertise-client-urls", url(0),
 		"--listen-peer-urls", url(1), "--initial-advertise-peer-urls", url(1), "--initial-cluster", "default="+url(1)); err != nil {
@@ -52,12 +57,12 @@ func startPlane(ctx context.Context, programs, dir string) (*plane, error) {
 	if err != nil {
 		return p, err
 	}
-	tokens, err := p.login(fmt.Sprintf("https://127.0.0.1:%d", ports[2]))
+	tokens, err := p.login("https://" + free[2])
 	if err != nil {
 		return p, err
 	}
 	if err := p.start(filepath.Join(programs, "kube-apiserver"),
-		"--etcd-servers", url(0), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", ports[2]),
+		"--etcd-servers", url(0), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+secure,
 		"--endpoint-reconciler-type=none", "--cert-dir", filepath.Join(dir, "certificates"), "--token-auth-file", tokens, "--authorization-mode=RBAC",
 		"--service-cluster-ip-range=10.96.0.0/16", "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file", public, "--service-account-signing-key-file", private); err != nil {
@@ -182,17 +187,4 @@ func (p *plane) login(server string) (tokens string, err error) {
 	return tokens, errors.Join(
 		os.WriteFile(tokens, []byte(token+`,admin,admin,"system:masters"`+"\n"), 0o600),
 		clientcmd.WriteToFile(*config, p.kubeconfig))
-}
-
-// freePorts returns ports on which nobody listens.
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		l, listenErr := net.Listen("tcp", "127.0.0.1:0")
-		if listenErr != nil {
-			return nil, listenErr
-		}
-		defer func() { err = errors.Join(err, l.Close()) }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, err
 }
