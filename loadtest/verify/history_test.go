@@ -71,18 +71,19 @@ func (h *history) write(t *testing.T) (dir string) {
 	if err := h.plan.write(dir); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now() // of all of them
 	for number, entries := range h.producers {
-		writeJournal(t, dir, header{role: roleProducer, number: uint16(number), run: testRun}, entries)
+		writeJournal(t, dir, began, header{role: roleProducer, number: uint16(number), run: testRun}, entries)
 	}
-	writeJournal(t, dir, header{role: roleReader, run: testRun}, h.reader)
-	writeJournal(t, dir, header{role: roleReplay, run: testRun}, h.replay)
-	writeJournal(t, dir, header{role: roleRun, run: testRun}, h.marks)
+	writeJournal(t, dir, began, header{role: roleReader, run: testRun}, h.reader)
+	writeJournal(t, dir, began, header{role: roleReplay, run: testRun}, h.replay)
+	writeJournal(t, dir, began, header{role: roleRun, run: testRun}, h.marks)
 	return dir
 }
 
-func writeJournal(t *testing.T, dir string, h header, entries []entry) {
+func writeJournal(t *testing.T, dir string, began time.Time, h header, entries []entry) {
 	t.Helper()
-	j, err := createJournal(dir, h)
+	j, err := createJournalAt(dir, h, began)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,11 @@ var errJournalClosed = errors.New("journal is closed")
 
 // createJournal begins a journal in a directory. One that is there already is not touched.
 func createJournal(dir string, h header) (*journal, error) {
-	began := time.Now()
+	return createJournalAt(dir, h, time.Now())
+}
+
+// createJournalAt begins one whose times count from a moment.
+func createJournalAt(dir string, h header, began time.Time) (*journal, error) {
 	h.began = began.UnixMicro()
 	file, err := os.OpenFile(journalPath(dir, h), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
