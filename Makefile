@@ -186,7 +186,7 @@ flood: build ## what floods do to the latency of an honest client, 7 minutes; FL
 	$(BIN)/bench -only flood -systems tideline $(FLOOD)
 
 .PHONY: bench-trace
-bench-trace: build ## what tracing costs: processor time of a broker that traces beside one that does not, 5 minutes; TRACE='-rounds 9' and others, see bin/bench -help
+bench-trace: build ## what tracing costs: processor time of a broker that traces beside one that does not, 7 minutes; TRACE='-rounds 9' and others, see bin/bench -help
 	$(GO) build -trimpath -o $(BIN)/bench ./loadtest/bench
 	$(BIN)/bench -only trace -systems tideline $(TRACE)
 

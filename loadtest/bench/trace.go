@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,10 @@ var traceMetrics = []metric{
 	{scenario: "trace", key: "small_ratio", title: "traced, batches to 16 KiB: broker CPU per GB, beside without", unit: "×", atMost: 1.02},
 	{scenario: "trace", key: "large_core_percent", title: "the same, batches to 1 MiB: of one core, while the load runs", unit: "%"},
 	{scenario: "trace", key: "small_core_percent", title: "the same, batches to 16 KiB: of one core, while the load runs", unit: "%"},
-	{scenario: "trace", key: "small_us_per_trace", title: "the same, batches to 16 KiB: a trace", unit: "µs"},
+	{scenario: "trace", key: "large_profile_percent", title: "a profile of the same, batches to 1 MiB: tracing, beside all else", unit: "%", atMost: 2},
+	{scenario: "trace", key: "small_profile_percent", title: "a profile of the same, batches to 16 KiB: tracing, beside all else", unit: "%", atMost: 2},
+	{scenario: "trace", key: "each_us_per_trace", title: "a trace, where each request of one record has one: broker CPU", unit: "µs"},
+	{scenario: "trace", key: "each_off_us_per_request", title: "such a request, not traced: broker CPU", unit: "µs"},
 	{scenario: "trace", key: "large_off_ratio", title: "not traced, batches to 1 MiB: broker CPU per GB, beside the binary of -against", unit: "×"},
 	{scenario: "trace", key: "small_off_ratio", title: "not traced, batches to 16 KiB: broker CPU per GB, beside the binary of -against", unit: "×"},
 }
@@ -29,8 +33,9 @@ var traceMetrics = []metric{
 const (
 	traceTopic   = "bench-trace"
 	traceBytes   = 256 << 20 // of values, a turn
-	tracedName   = "tideline-on"
-	tracedRecord = 100 // one record in so many is in a sampled trace
+	tracedRecord = 100       // one record in so many is in a sampled trace
+
+	offName, tracedName, againstName, eachName = "tideline-off", "tideline-on", "tideline-against", "tideline-each"
 )
 
 // traceLoads are what the brokers are given.
@@ -39,97 +44,157 @@ var traceLoads = []struct {
 	batch int32
 }{{"large", 1 << 20}, {"small", 16 << 10}}
 
-// trace gives the same load, of which one record in a hundred names a sampled trace, to a broker that traces and exports all
-// of it to a receiver, to one that does not, and with -against to one of another build that does not. They run side by side
-// and take turns: first one way round, then the other, so that what changes on the machine meanwhile meets all alike. What
-// is compared is processor time, of the uploads too.
+// traceBench is the brokers of the scenario trace.
+type traceBench struct {
+	*bench
+	receiver               *otlptest.Receiver
+	traced                 []string // environment of a broker that traces
+	off, on, another, each *broker  // another: of the build of -against, or nil; each: traces every request
+	running                []*broker
+	values                 *payload
+}
+
+// trace tells in three ways what tracing costs, the exact ones last:
+//
+//	ratio      the same load, of which one record in a hundred names a sampled trace, goes to a broker that traces and exports all of
+//	           it to a receiver, to one that does not, and with -against to one of another build that does not: processor time
+//	profile    which part of a profile of the broker that traces lies in tracing
+//	each       requests of one record, all of them in traces: processor time of a trace, which is as much as the request's
+//
+// The brokers run side by side and take turns, there and back, so that what changes on the machine meanwhile meets all alike. Who had
+// the middle of one round has the ends of the next, so that what a broker has left to do of its turn before does so, too. Each round has new
+// brokers: two equal ones differ by up to a tenth as long as they run, and two others differ the other way. Compared is processor
+// time, of the uploads too. With few rounds the ratio is no better than several percent; the profile and the traces alone are, on
+// any machine.
 //
 // The number of traces is bounded in each second, not in each GB: on a machine that others load, a GB takes longer and has more
-// of them. So the difference is told as a share of one core, too, and for each trace.
+// of them. So the difference is told as a share of one core, too.
 func (b *bench) trace(ctx context.Context) (err error) {
 	receiver, err := otlptest.Start()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, receiver.Close()) }()
-	var env []string
+	x := &traceBench{bench: b, receiver: receiver, values: incompressible(b.options.seed)}
+	x.traced = []string{"OTEL_METRICS_EXPORTER=none"} // they cost what they cost, traced or not
 	for k, v := range receiver.Environment("grpc") {
 		if k != "OTEL_BSP_SCHEDULE_DELAY" { // as users have it
-			env = append(env, k+"="+v)
+			x.traced = append(x.traced, k+"="+v)
 		}
 	}
-	var all []*broker
-	defer func() {
-		for _, of := range all {
-			of.proc.kill()
-			_ = os.RemoveAll(filepath.Join(b.dir, of.proc.name)) // the whole directory goes at the end in any case
-		}
-	}()
-	launch := func(name, binary string, env []string) error {
-		usual := b.options.binary
-		b.options.binary = binary
-		of, _, err := b.startTideline(ctx, name, nil, env)
-		b.options.binary = usual
-		if err != nil {
+	rounds := max(b.options.rounds, 1)
+	for round := 1; round <= rounds; round++ {
+		if err := x.round(ctx, round, round == rounds); err != nil {
 			return err
 		}
-		all = append(all, of)
-		return of.createTopic(ctx, traceTopic, bulkPartitions, map[string]string{"retention.bytes": "67108864"})
 	}
-	err = errors.Join(launch("tideline-off", b.options.binary, nil), launch(tracedName, b.options.binary, env))
-	if b.options.against != "" {
-		err = errors.Join(err, launch("tideline-against", b.options.against, nil))
-	}
-	if err != nil {
+	return nil
+}
+
+// round is a round with brokers of its own. The last one has what is measured once.
+func (x *traceBench) round(ctx context.Context, round int, last bool) (err error) {
+	defer x.stop()
+	if x.off, err = x.launch(ctx, offName, x.options.binary, nil); err != nil {
 		return err
 	}
-	values := incompressible(b.options.seed)
-	for round := range b.options.rounds + 1 { // the first fills the brokers' pools
-		for _, load := range traceLoads {
-			busy := loadAverage()
-			perGB, took := make([]float64, len(all)), 0.0
-			before := traces(receiver)
-			for range 2 {
-				for i := range all {
-					used, long, err := traceTurn(ctx, all[i], load.batch, values)
-					if err != nil {
-						return fmt.Errorf("%s: %w\n%s", all[i].proc.name, err, all[i].proc.tail())
-					}
-					perGB[i] += used.Seconds() / (2 * traceBytes / 1e9)
-					if all[i].proc.name == tracedName {
-						took += long.Seconds()
-					}
-				}
-				for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
-					all[i], all[j], perGB[i], perGB[j] = all[j], all[i], perGB[j], perGB[i]
-				}
-			}
-			if round == 0 {
-				continue
-			}
-			got := map[string]float64{load.name + "_ratio": perGB[1] / perGB[0], load.name + "_off_cpu_s_per_gb": perGB[0], load.name + "_on_cpu_s_per_gb": perGB[1]}
-			more, n := (perGB[1]-perGB[0])*2*traceBytes/1e9, traces(receiver)-before
-			got[load.name+"_core_percent"], got[load.name+"_us_per_trace"] = 100*more/took, 1e6*more/float64(max(n, 1))
-			got[load.name+"_traces"], got[load.name+"_mb_per_s"] = float64(n), 2*traceBytes/1e6/took
-			if len(all) > 2 {
-				got[load.name+"_off_ratio"] = perGB[0] / perGB[2]
-			}
-			b.say("  round %d, %s batches: %.3f CPU s/GB off, %.3f on: %.3f times; %d traces at %.0f MB/s: %.2f %% of a core (load average %.1f)",
-				round, load.name, perGB[0], perGB[1], perGB[1]/perGB[0], n, got[load.name+"_mb_per_s"], got[load.name+"_core_percent"], busy)
-			if err := b.results.add("trace", tidelineName, round, busy, got, nil); err != nil {
+	if x.on, err = x.launch(ctx, tracedName, x.options.binary, x.traced); err != nil {
+		return err
+	}
+	if x.options.against != "" {
+		if x.another, err = x.launch(ctx, againstName, x.options.against, nil); err != nil {
+			return err
+		}
+	}
+	for _, load := range traceLoads {
+		if x.options.rounds > 0 {
+			if err := x.compare(ctx, round, load.name, load.batch); err != nil {
 				return err
 			}
 		}
 	}
+	if !last {
+		return nil
+	}
+	for _, load := range traceLoads {
+		if err := x.share(ctx, load.name, load.batch); err != nil {
+			return err
+		}
+	}
 	seen := map[string]int{}
-	for _, s := range receiver.Spans() {
+	for _, s := range x.receiver.Spans() {
 		seen[s.Name]++
 	}
-	b.say("  spans that came: %v, and %d more", seen, receiver.Dropped())
+	x.say("  spans that came: %v, and %d more", seen, x.receiver.Dropped())
 	if seen["kafka.Produce"] == 0 || seen["wal.sync"] == 0 {
 		return errors.New("nothing was traced: there is nothing to compare")
 	}
-	return nil
+	if x.each, err = x.launch(ctx, eachName, x.options.binary, append(x.traced, "OTEL_TRACES_SAMPLER=always_on")); err != nil {
+		return err
+	}
+	return x.everyRequest(ctx)
+}
+
+func (x *traceBench) launch(ctx context.Context, name, binary string, env []string) (*broker, error) {
+	usual := x.options.binary
+	x.options.binary = binary
+	of, _, err := x.startTideline(ctx, name, nil, env)
+	x.options.binary = usual
+	if err != nil {
+		return nil, err
+	}
+	x.running = append(x.running, of)
+	return of, of.createTopic(ctx, traceTopic, bulkPartitions, map[string]string{"retention.bytes": "67108864"})
+}
+
+func (x *traceBench) stop() {
+	for _, of := range x.running {
+		of.proc.kill()
+		_ = os.RemoveAll(filepath.Join(x.dir, of.proc.name)) // the whole directory goes at the end in any case
+	}
+	x.running = nil
+}
+
+// compare gives the brokers one load: once to fill their pools, and then in turns.
+func (x *traceBench) compare(ctx context.Context, round int, load string, batch int32) error {
+	all := []*broker{x.off, x.on}
+	if x.another != nil {
+		all = append(all, x.another)
+	}
+	if round%2 == 0 {
+		slices.Reverse(all)
+	}
+	for _, of := range all {
+		if _, _, err := traceTurn(ctx, of, batch, x.values); err != nil {
+			return fmt.Errorf("%s: %w\n%s", of.proc.name, err, of.proc.tail())
+		}
+	}
+	busy := loadAverage()
+	perGB, took := map[string]float64{}, 0.0
+	before := traces(x.receiver)
+	for range 2 {
+		for _, of := range all {
+			used, long, err := traceTurn(ctx, of, batch, x.values)
+			if err != nil {
+				return fmt.Errorf("%s: %w\n%s", of.proc.name, err, of.proc.tail())
+			}
+			perGB[of.proc.name] += used.Seconds() / (2 * traceBytes / 1e9)
+			if of == x.on {
+				took += long.Seconds()
+			}
+		}
+		slices.Reverse(all)
+	}
+	off, on := perGB[offName], perGB[tracedName]
+	got := map[string]float64{load + "_ratio": on / off, load + "_off_cpu_s_per_gb": off, load + "_on_cpu_s_per_gb": on}
+	more, n := (on-off)*2*traceBytes/1e9, traces(x.receiver)-before
+	got[load+"_core_percent"] = 100 * more / took
+	got[load+"_traces"], got[load+"_mb_per_s"] = float64(n), 2*traceBytes/1e6/took
+	if x.another != nil {
+		got[load+"_off_ratio"] = off / perGB[againstName]
+	}
+	x.say("  round %d, %s batches: %.3f CPU s/GB off, %.3f on: %.3f times; %d traces at %.0f MB/s: %.2f %% of a core (load average %.1f)",
+		round, load, off, on, on/off, n, got[load+"_mb_per_s"], got[load+"_core_percent"], busy)
+	return x.results.add("trace", tidelineName, round, busy, got, nil)
 }
 
 // traces is how many produce requests the receiver knows of.
@@ -184,7 +249,7 @@ func produceInTraces(ctx context.Context, of *broker, batch int32, values *paylo
 		}
 		r := &kgo.Record{Topic: traceTopic, Partition: int32(i) % bulkPartitions, Value: values.next(recordBytes)}
 		if rand.IntN(tracedRecord) == 0 {
-			r.Headers = []kgo.RecordHeader{{Key: "traceparent", Value: fmt.Appendf(nil, "00-%016x%016x-%016x-01", rand.Uint64()|1, rand.Uint64(), rand.Uint64()|1)}}
+			r.Headers = []kgo.RecordHeader{someParent()}
 		}
 		client.Produce(ctx, r, done)
 	}
@@ -195,4 +260,9 @@ func produceInTraces(ctx context.Context, of *broker, batch int32, values *paylo
 		return *err
 	}
 	return nil
+}
+
+// someParent is the header of a record in a trace of its own.
+func someParent() kgo.RecordHeader {
+	return kgo.RecordHeader{Key: "traceparent", Value: fmt.Appendf(nil, "00-%016x%016x-%016x-01", rand.Uint64()|1, rand.Uint64(), rand.Uint64()|1)}
 }
