@@ -12,7 +12,8 @@
 // span is a no-op. With them, and without OTEL_TRACES_SAMPLER, the number of
 // traces that take place here each second is bounded, in two budgets: of those that
 // clients ask for with a traceparent header, and of the broker's own, so that tracing
-// stays cheap at full load. A Gate decides before anything is made for a trace.
+// stays cheap at full load. A Gate decides before anything is made for a trace, and a
+// collector takes spans that have ended without waking anybody.
 //
 // Profiles (/debug/pprof) are served on loopback listeners only: they tell about
 // memory and cost CPU, and there is no login in front of them.

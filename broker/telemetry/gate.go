@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"sync/atomic"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -27,6 +29,8 @@ type Gate struct {
 	sampler sdktrace.Sampler // of the environment; nil: limited
 	limited limited
 	inflate *rate.Limiter
+	// opens is when either budget has room again, in Unix nanoseconds. Budgets only grow with time, so it is right until then.
+	opens atomic.Int64
 }
 
 func newGate(sampler sdktrace.Sampler) *Gate {
@@ -77,6 +81,28 @@ func (g *Gate) Continue(ctx context.Context, parent trace.SpanContext) (context.
 	return Granted(in), true
 }
 
+// Closed says that nothing would be let in at this moment, whatever it is: so nobody needs to look what it is. Under full load that
+// is so nearly always, and a look into a batch is what tracing would cost there.
+func (g *Gate) Closed(now time.Time) bool {
+	if g.sampler != nil {
+		return false
+	}
+	if now.UnixNano() < g.opens.Load() {
+		return true
+	}
+	next := min(untilRoom(g.limited.continued, now), untilRoom(g.limited.begun, now))
+	if next <= 0 {
+		return false
+	}
+	g.opens.Store(now.Add(next).UnixNano())
+	return true
+}
+
+// untilRoom is how long a limiter lets nothing in; nothing asks this of one without a rate.
+func untilRoom(l *rate.Limiter, now time.Time) time.Duration {
+	return time.Duration((1 - l.TokensAt(now)) / float64(l.Limit()) * float64(time.Second))
+}
+
 // Inflate returns how many bytes of the next compressed batch may be inflated to look for a
 // traceparent header; 0 when enough were in this second.
 func (g *Gate) Inflate() int {
@@ -97,6 +123,14 @@ type grantKey struct{}
 // trace is: by a Gate before, or by the broker that it comes from.
 func Granted(ctx context.Context) context.Context {
 	return context.WithValue(ctx, grantKey{}, grant{})
+}
+
+// Granting is a tracer all of whose spans are sampled: for who is only ever told of traces that were let in.
+type Granting struct{ trace.Tracer }
+
+// Start implements trace.Tracer.
+func (g Granting) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return g.Tracer.Start(Granted(ctx), name, options...)
 }
 
 func grantOf(ctx context.Context) (grant, bool) {

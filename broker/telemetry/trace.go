@@ -57,7 +57,7 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, 
 	if gate.sampler != nil {
 		sampler = gate.sampler
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about),
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(newCollector(exporter, limitsOf(o.Getenv))), sdktrace.WithResource(about),
 		sdktrace.WithSampler(settled{sampler}), sdktrace.WithIDGenerator(ids{}))
 	return provider, gate, provider.Shutdown, nil
 }
