@@ -140,10 +140,13 @@ func TestUploadShowsInTheTraceOfItsProducer(t *testing.T) {
 	roll := awaitSpan(t, r, "a roll in the trace of the producer", func(s otlptest.Span) bool {
 		return s.Name == "tiering.roll" && s.TraceID == producerTrace(5) && s.ParentID == fmt.Sprintf("%016x", 6)
 	})
-	for _, stage := range []string{"tiering.build", "tiering.upload", "tiering.commit"} {
-		childOf(t, r, roll, stage)
+	if built, uploaded := roll.When("tiering.built"), roll.When("tiering.uploaded"); built.Before(roll.Start) || uploaded.Before(built) || roll.End.Before(uploaded) {
+		t.Error(roll)
 	}
 	shared := awaitSpan(t, r, "the roll itself", func(s otlptest.Span) bool { return s.Name == "tiering.roll" && roll.LinksTo(s) })
+	for _, stage := range []string{"tiering.build", "tiering.commit"} {
+		childOf(t, r, shared, stage)
+	}
 	put := childOf(t, r, childOf(t, r, shared, "tiering.upload"), "objstore.put")
 	if !shared.LinksTo(otlptest.Span{TraceID: roll.TraceID, SpanID: roll.ParentID}) || put.Attributes["tideline.object.kind"] != "data" || put.Kind != "client" || roll.Attributes["messaging.destination.name"] != "orders" {
 		t.Errorf("%s\n%s\n%s", shared, roll, put)

@@ -108,7 +108,7 @@ func (b *Broker) openState(ctx context.Context) error {
 	b.log, err = wal.Open(wal.Options{
 		FS: b.fs, Dir: filepath.Join(b.cfg.DataDir, "wal"), Sync: sync,
 		FileBytes: b.cfg.WALFileBytes, MaxBytes: b.cfg.WALMaxBytes, TailBytes: b.cfg.WALTailBytes, DirectIO: b.cfg.WALDirectIO,
-		OnRoll: b.rolled, OnFatal: b.fail, Logger: b.logger.With("part", "wal"), Registerer: b.registry, Tracer: b.tracer,
+		OnRoll: b.rolled, OnFatal: b.fail, Logger: b.logger.With("part", "wal"), Registerer: b.registry, Tracer: b.walTracer(),
 	})
 	return errors.Join(err, <-opened)
 }

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tidelinehq/tideline/broker/telemetry"
 	"github.com/tidelinehq/tideline/broker/trail"
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/tiering/manifest"
@@ -15,6 +18,14 @@ type producerTraces struct {
 	meta   *metadataHandle
 	trail  *trail.Trail
 	looker *trail.Looker
+}
+
+// walTracer is that of the write-ahead log, which knows of no traces but those that were let in. nil: it makes no spans.
+func (b *Broker) walTracer() trace.Tracer {
+	if b.tracer == nil {
+		return nil
+	}
+	return telemetry.Granting{Tracer: b.tracer}
 }
 
 // producerTraces returns nil when tracing is off.

@@ -3,6 +3,7 @@ package tiering
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,12 +36,6 @@ type Traces interface {
 	Within(id manifest.ID, batches []byte) (ProducerTrace, bool)
 }
 
-// stage is a part of a roll: its span's name, and when it was.
-type stage struct {
-	name       string
-	start, end time.Time
-}
-
 // rollTrace is the trace of one roll, which has three stages.
 //
 //	tiering.roll    ├── from the decision until the ledger has answered ─────────┤
@@ -49,55 +44,62 @@ type stage struct {
 //	tiering.commit                                           ├─ commit ──────────┤
 //
 // A roll concerns many producers. Its spans are a trace of their own, and in the trace of each producer whose records are in
-// the object there are spans of the same names and times, which link to the roll, as the roll links to the producer's. Who
-// follows one record sees it there without having to follow links.
+// the object there is one span of the same name and times, which links to the roll, as the roll links to the producer's. Who
+// follows one record sees it there without having to follow links: that it was built and uploaded are events of that one span.
+// A trace has one of them, however many of its records are in the object.
 type rollTrace struct {
-	e      *Engine
-	object [16]byte
-	start  time.Time
-	stages []stage
-	roll   trace.Span // nil before the object is built
+	e               *Engine
+	object          [16]byte
+	start           time.Time
+	built, uploaded time.Time  // zero: not yet
+	roll            trace.Span // nil before the object is built
 }
 
-// built begins the trace, when it is known what there is to upload. It links to the producers, whose samplers have decided already.
-func (t *rollTrace) built(ctx context.Context, items []*uploadItem, bytes int64) context.Context {
-	now := t.e.o.Now()
+// begin begins the trace, when the object is built and it is known what there is to upload. It links to the producers, whose
+// samplers have decided already.
+func (t *rollTrace) begin(ctx context.Context, items []*uploadItem, bytes int64) context.Context {
+	t.built = t.e.o.Now()
 	var links []trace.Link
 	for i := 0; t.e.o.Traces != nil && i < len(items) && len(links) < maxCopies; i++ {
-		items[i].traces = t.e.producers(items[i], maxCopies-len(links))
+		items[i].traces = t.e.producers(items[i], maxCopies)
 		for j := range items[i].traces {
-			links = append(links, trace.Link{SpanContext: items[i].traces[j].Parent})
+			parent := items[i].traces[j].Parent
+			if !slices.ContainsFunc(links, func(l trace.Link) bool { return l.SpanContext.TraceID() == parent.TraceID() }) && len(links) < maxCopies {
+				links = append(links, trace.Link{SpanContext: parent})
+			}
 		}
 	}
 	ctx, t.roll = t.e.o.Tracer.Start(ctx, "tiering.roll", trace.WithTimestamp(t.start), trace.WithLinks(links...), trace.WithAttributes(
 		attribute.String("tideline.object.id", hex.EncodeToString(t.object[:])),
 		attribute.Int("tideline.partitions", len(items)), attribute.Int64("tideline.bytes", bytes)))
 	_, build := t.e.o.Tracer.Start(ctx, "tiering.build", trace.WithTimestamp(t.start))
-	build.End(trace.WithTimestamp(now))
-	t.stages = append(t.stages, stage{"tiering.build", t.start, now})
+	build.End(trace.WithTimestamp(t.built))
 	return ctx
 }
 
-// begin begins a stage, and returns what ends it.
-func (t *rollTrace) begin(ctx context.Context, name string) (context.Context, func(failed string)) {
+// stage begins a stage, and returns what ends it.
+func (t *rollTrace) stage(ctx context.Context, name string) (context.Context, func(failed string)) {
 	start := t.e.o.Now()
 	ctx, span := t.e.o.Tracer.Start(ctx, name, trace.WithTimestamp(start))
 	return ctx, func(failed string) {
-		end := t.e.o.Now()
 		if failed != "" {
 			span.SetStatus(codes.Error, failed)
 		}
-		span.End(trace.WithTimestamp(end))
-		t.stages = append(t.stages, stage{name, start, end})
+		span.End(trace.WithTimestamp(t.e.o.Now()))
 	}
 }
 
 // end ends the trace of a roll of which the ledger has taken the accepted sections, and tells the producers of these.
 func (t *rollTrace) end(accepted []*uploadItem) {
 	now := t.e.o.Now()
+	var told []trace.TraceID
 	for _, it := range accepted {
 		for i := range it.traces {
-			t.copy(it.lease.id, &it.traces[i], now)
+			p := &it.traces[i]
+			if id := p.Parent.TraceID(); len(told) < maxCopies && !slices.Contains(told, id) {
+				told = append(told, id)
+				t.copy(it.lease.id, p, now)
+			}
 		}
 	}
 	t.roll.End(trace.WithTimestamp(now))
@@ -121,14 +123,12 @@ func (t *rollTrace) copy(id manifest.ID, p *ProducerTrace, now time.Time) {
 	if shared := t.roll.SpanContext(); shared.IsSampled() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: shared}))
 	}
-	ctx, span := t.e.o.Tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), p.Parent), "tiering.roll", options...)
+	_, span := t.e.o.Tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), p.Parent), "tiering.roll", options...)
 	if !span.IsRecording() {
 		return
 	}
-	for _, s := range t.stages {
-		_, part := t.e.o.Tracer.Start(ctx, s.name, trace.WithTimestamp(s.start))
-		part.End(trace.WithTimestamp(s.end))
-	}
+	span.AddEvent("tiering.built", trace.WithTimestamp(t.built))
+	span.AddEvent("tiering.uploaded", trace.WithTimestamp(t.uploaded))
 	span.End(trace.WithTimestamp(now))
 }
 

@@ -41,15 +41,15 @@ func producer(n byte, first, last int64) tiering.ProducerTrace {
 	})}
 }
 
-// TestRollIsToldToItsProducers: a roll is one trace with a span for each of its stages, and shows in the traces of those who
-// wrote what it uploaded: of those that are remembered, and of one that is found in the batches where none is.
+// TestRollIsToldToItsProducers: a roll is one trace with a span for each of its stages, and shows as one span in the traces of
+// those who wrote what it uploaded: of those that are remembered, and of one that is found in the batches where none is.
 func TestRollIsToldToItsProducers(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1)
 		known, unknown := w.create(0, 4), w.create(1, 0)
-		traces := &remembered{between: map[manifest.ID][]tiering.ProducerTrace{known.id: {producer(1, 0, 2), producer(2, 3, 3), producer(9, 100, 100)}}}
+		traces := &remembered{between: map[manifest.ID][]tiering.ProducerTrace{known.id: {producer(1, 0, 0), producer(1, 1, 2), producer(2, 3, 3), producer(9, 100, 100)}}}
 		traces.within = func(id manifest.ID, batches []byte) (tiering.ProducerTrace, bool) {
 			b, _, err := record.Next(batches)
 			if id != unknown.id || err != nil || b.BaseOffset() != 3 {
@@ -82,6 +82,9 @@ func TestRollIsToldToItsProducers(t *testing.T) {
 		case s.Name() != "tiering.roll":
 			stages[s.Parent().SpanID()] = append(stages[s.Parent().SpanID()], s.Name())
 		case s.Parent().IsValid():
+			if copies[s.SpanContext().TraceID()] != nil {
+				t.Errorf("two rolls in the trace of producer %d", s.SpanContext().TraceID()[0])
+			}
 			copies[s.SpanContext().TraceID()] = s
 		case shared != nil:
 			t.Fatal("more than one roll")
@@ -92,7 +95,6 @@ func TestRollIsToldToItsProducers(t *testing.T) {
 	if shared == nil || len(copies) != 3 || len(shared.Links()) != 3 {
 		t.Fatalf("shared=%v copies=%d of %d spans", shared, len(copies), len(spans))
 	}
-	want := []string{"tiering.build", "tiering.commit", "tiering.upload"}
 	for n := range byte(3) {
 		c := copies[trace.TraceID{n + 1}]
 		if c == nil || c.Parent().SpanID() != (trace.SpanID{n + 1}) || !c.StartTime().Equal(shared.StartTime()) || !c.EndTime().Equal(shared.EndTime()) {
@@ -105,12 +107,19 @@ func TestRollIsToldToItsProducers(t *testing.T) {
 		if !slices.Contains(c.Attributes(), attribute.String("messaging.destination.name", "orders")) {
 			t.Errorf("producer %d: %v", n+1, c.Attributes())
 		}
-		got := stages[c.SpanContext().SpanID()]
-		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("producer %d: stages %v", n+1, got)
+		at := c.StartTime()
+		for i, e := range c.Events() {
+			if e.Name != []string{"tiering.built", "tiering.uploaded"}[i] || e.Time.Before(at) || e.Time.After(c.EndTime()) {
+				t.Errorf("producer %d: %v", n+1, e)
+			}
+			at = e.Time
+		}
+		if len(c.Events()) != 2 || len(stages[c.SpanContext().SpanID()]) != 0 {
+			t.Errorf("producer %d: stages %v %v", n+1, c.Events(), stages[c.SpanContext().SpanID()])
 		}
 	}
-	if got := stages[shared.SpanContext().SpanID()]; len(got) != 3 {
+	got := stages[shared.SpanContext().SpanID()]
+	if slices.Sort(got); !slices.Equal(got, []string{"tiering.build", "tiering.commit", "tiering.upload"}) {
 		t.Errorf("stages %v", got)
 	}
 }

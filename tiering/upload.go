@@ -59,16 +59,17 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 	defer e.closeSpool(data)
 	defer e.track(object)()
 	t := &rollTrace{e: e, object: object, start: start}
-	ctx = t.built(ctx, items, data.size)
+	ctx = t.begin(ctx, items, data.size)
 	var accepted []*uploadItem
 	defer func() { t.end(accepted) }()
-	up, done := t.begin(ctx, "tiering.upload")
+	up, done := t.stage(ctx, "tiering.upload")
 	if !e.put(up, object, objstore.KindData, data) {
 		done("not put")
 		return
 	}
 	done("")
-	in, done := t.begin(ctx, "tiering.commit")
+	t.uploaded = e.o.Now()
+	in, done := t.stage(ctx, "tiering.commit")
 	accepted = e.commit(in, object, data.size, items)
 	if len(accepted) < len(items) {
 		done("sections were refused")

@@ -41,8 +41,8 @@
 // not overlap. Locks are taken in the order: the owner's own → Log.mu → Partition.mu → those of tail, preparer, roller and
 // room, which are leaves. No lock is held during I/O, nor while a callback runs.
 //
-// An append with a Trace is told when its group was written and durable; where it belongs to traces, the group becomes a span of
-// its own with one in each of them (Options.Tracer). Others cost a comparison.
+// An append with a Trace is told when its group was written and durable; where it belongs to traces, the group is a
+// span in each of them, and one of its own where there are several (Options.Tracer). Others cost a comparison.
 //
 // # A file
 //

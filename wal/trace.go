@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,14 +23,16 @@ type Trace struct {
 // maxGroupTraces bounds the traces in which one group is shown.
 const maxGroupTraces = 16
 
-// trace tells those who asked when the group was written, and shows it in their traces:
+// trace tells those who asked when the group was written, and shows it in their traces. Where one trace alone has part in the
+// group, that is a span in it, which has all that there is to say. Where several have, it is in addition a trace of its own:
 //
 //	trace of a producer          trace of the group             trace of another producer
-//	  Contexts[0]                  wal.sync  ──── links ────▶     Contexts[0]
-//	    └─ wal.sync  ◀── links ──▶   (bytes, frames)  ◀── links ──▶ └─ wal.sync
+//	  Contexts[0]   ◀── links ──   wal.sync  ──── links ────▶     Contexts[0]
+//	    └─ wal.sync  ─── links ──▶   (bytes, frames)  ◀── links ─── └─ wal.sync
 //
 // The spans below the producers' have the times of the one in the middle, so that who knows
-// no links sees the sync, too. The caller holds nothing.
+// no links sees the sync, too. A trace has one of them, however many of its appends are in the
+// group. The caller holds nothing.
 func (w *writer) trace(g *group) {
 	var contexts []trace.SpanContext
 	for i := range g.placed {
@@ -40,7 +43,7 @@ func (w *writer) trace(g *group) {
 		t := pl.op.append.Trace
 		t.Written, t.Durable = g.written, g.durable
 		for _, c := range t.Contexts {
-			if c.IsSampled() && len(contexts) < maxGroupTraces {
+			if c.IsSampled() && len(contexts) < maxGroupTraces && !slices.ContainsFunc(contexts, func(x trace.SpanContext) bool { return x.TraceID() == c.TraceID() }) {
 				contexts = append(contexts, c)
 			}
 		}
@@ -49,23 +52,27 @@ func (w *writer) trace(g *group) {
 	if tracer == nil || len(contexts) == 0 {
 		return
 	}
+	from, to := trace.WithTimestamp(g.written), trace.WithTimestamp(g.durable)
+	about := trace.WithAttributes(
+		attribute.Int64("tideline.bytes", g.bytes),
+		attribute.Int("tideline.wal.frames", g.frames),
+		attribute.Bool("tideline.wal.synced", g.sync),
+	)
+	ctx := context.Background()
+	if len(contexts) == 1 {
+		_, own := tracer.Start(trace.ContextWithRemoteSpanContext(ctx, contexts[0]), "wal.sync", from, about)
+		own.End(to)
+		return
+	}
 	links := make([]trace.Link, len(contexts))
 	for i, c := range contexts {
 		links[i].SpanContext = c
 	}
-	ctx := context.Background()
-	times := trace.WithTimestamp(g.written)
-	_, shared := tracer.Start(ctx, "wal.sync", trace.WithNewRoot(), times, trace.WithLinks(links...), trace.WithAttributes(
-		attribute.Int64("tideline.bytes", g.bytes),
-		attribute.Int("tideline.wal.frames", g.frames),
-		attribute.Bool("tideline.wal.synced", g.sync),
-	))
-	end := trace.WithTimestamp(g.durable)
+	_, shared := tracer.Start(ctx, "wal.sync", trace.WithNewRoot(), from, trace.WithLinks(links...), about)
+	link := trace.WithLinks(trace.Link{SpanContext: shared.SpanContext()})
 	for _, c := range contexts {
-		_, own := tracer.Start(trace.ContextWithRemoteSpanContext(ctx, c), "wal.sync", times,
-			trace.WithLinks(trace.Link{SpanContext: shared.SpanContext()}))
-		shared.AddLink(trace.Link{SpanContext: own.SpanContext()})
-		own.End(end)
+		_, own := tracer.Start(trace.ContextWithRemoteSpanContext(ctx, c), "wal.sync", from, link)
+		own.End(to)
 	}
-	shared.End(end)
+	shared.End(to)
 }

@@ -40,9 +40,22 @@ func newProduceStages(registerer prometheus.Registerer) produceStages {
 	}
 }
 
-// between counts the time from one moment to the next, if there were both.
-func between(h prometheus.Observer, from, to time.Time, span trace.SpanContext) {
-	if !from.IsZero() && !to.IsZero() {
-		telemetry.Observe(h, max(to.Sub(from), 0).Seconds(), span)
+// stageTime is when a stage was; from or to may be zero: it was not.
+type stageTime struct {
+	h        prometheus.Observer
+	from, to time.Time
+}
+
+func (s *stageTime) took() time.Duration {
+	if s.from.IsZero() || s.to.IsZero() {
+		return 0
+	}
+	return max(s.to.Sub(s.from), 0)
+}
+
+// count counts the time of a stage that was, with a span as its exemplar if it is valid.
+func (s *stageTime) count(span trace.SpanContext) {
+	if !s.from.IsZero() && !s.to.IsZero() {
+		telemetry.Observe(s.h, s.took().Seconds(), span)
 	}
 }

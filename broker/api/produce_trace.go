@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,16 +21,18 @@ import (
 // A produce request that is traced:
 //
 //	span of the producer, from the traceparent header of a record; none: the trace is the broker's own
-//	 ├─ kafka.Produce          arrival ─────────────────────────────────────────────▶ the answer is written
-//	 │   ├─ produce.queue      arrival ─▶ handler
-//	 │   ├─ produce.decode              ─▶ validated      ┐ of each
-//	 │   ├─ produce.append                  ─▶ queued     ┘ partition
-//	 │   └─ produce.acknowledge                                          decided ─▶ written
-//	 ├─ wal.sync                                ─── of the write-ahead log
-//	 └─ replicate                               ─── of each follower
+//	 ├─ kafka.Produce   arrival ──┬─────────┬─────────┬────────────────────────┬────▶ the answer is written
+//	 │                      produce.handled │  produce.queued           produce.decided
+//	 │                              produce.validated
+//	 ├─ wal.sync                                      ├─── of the write-ahead log
+//	 └─ replicate                                     ├─── of each follower
 //
-// The last two, and what happens to the records later, are not of the request alone, so they
-// are children of whose records they are. In a trace of the broker's own that is kafka.Produce.
+// The stages follow each other, and nothing is below them: so they are events of the request's
+// span and not spans of their own, which would cost three times as much as all the rest.
+// Validated and queued are of each partition.
+//
+// Sync and replication, and what happens to the records later, are not of the request alone, so
+// they are children of whose records they are. In a trace of the broker's own that is kafka.Produce.
 //
 // A request may carry batches of several traces; then there is a kafka.Produce in each.
 
@@ -38,12 +41,15 @@ const (
 	maxTracedParts = 16
 	// maxRequestTraces bounds the traces in which one request is shown.
 	maxRequestTraces = 4
+	// maxProduceAttributes is how many attributes the span of a request has.
+	maxProduceAttributes = 12
 )
 
 // produceTrace is a produce request that is traced, or measured. It is made for those alone.
 type produceTrace struct {
 	a                                   *API
 	received, handled, decided, written time.Time
+	request                             []attribute.KeyValue // what each span says of the request
 	spans                               []requestSpan
 	parts                               []partTrace
 }
@@ -51,8 +57,9 @@ type produceTrace struct {
 // requestSpan is the span kafka.Produce in one trace.
 type requestSpan struct {
 	trace.Span
-	ctx  context.Context
-	from trace.SpanContext // in the header; not valid in a trace of the broker's own
+	from   trace.SpanContext              // in the header; not valid in a trace of the broker's own
+	last   *partTrace                     // of its partitions, at the end
+	answer *wire.ProducePartitionResponse // to that
 }
 
 // partTrace is one partition of the request.
@@ -82,7 +89,7 @@ func (op *produceOp) trace(handled time.Time) {
 	if handled.IsZero() {
 		return
 	}
-	if op.api.Gate != nil && !op.traceNamed(handled) {
+	if op.api.Gate != nil && !op.api.Gate.Closed(handled) && !op.traceNamed(handled) {
 		if ctx, in := op.api.Gate.Begin(op.api.ctx); in {
 			t := op.newTrace(handled)
 			t.begin(op, ctx, trace.SpanContext{})
@@ -174,11 +181,12 @@ func (op *produceOp) newTrace(handled time.Time) *produceTrace {
 
 // begin starts the span of the request in one trace.
 func (t *produceTrace) begin(op *produceOp, ctx context.Context, from trace.SpanContext) {
-	ctx, span := t.a.Tracer.Start(ctx, "kafka.Produce",
-		trace.WithTimestamp(t.received), trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(requestAttributes(op.r)...),
-		trace.WithAttributes(attribute.Int("tideline.acks", int(op.req.Acks)), attribute.Int("tideline.partitions", len(op.parts))))
-	t.spans = append(t.spans, requestSpan{Span: span, ctx: ctx, from: from})
+	if len(t.request) == 0 {
+		t.request = append(appendRequest(slices.Grow(t.request, maxProduceAttributes), op.r),
+			attribute.Int("tideline.acks", int(op.req.Acks)), attribute.Int("tideline.partitions", len(op.parts)))
+	}
+	_, span := t.a.Tracer.Start(ctx, "kafka.Produce", trace.WithTimestamp(t.received), trace.WithSpanKind(trace.SpanKindServer))
+	t.spans = append(t.spans, requestSpan{Span: span, from: from})
 }
 
 // exemplar is the span of the request for server.Response.Span: that of the first of its traces; nil: it is in none.
@@ -238,80 +246,111 @@ func (t *produceTrace) finish(op *produceOp) {
 	}
 	t.written = t.a.now()
 	t.observe()
+	for i := range t.spans {
+		t.spans[i].happened("produce.handled", t.handled)
+	}
 	for i := range t.parts {
 		t.showPart(op, &t.parts[i], &op.parts[i])
 	}
 	for i := range t.spans {
 		s := &t.spans[i]
-		t.stage(s, "produce.queue", t.received, t.handled)
-		t.stage(s, "produce.acknowledge", t.decided, t.written)
+		// All at once, for each call would copy what is there.
+		s.SetAttributes(s.last.append(t.request, s.answer)...)
+		s.happened("produce.decided", t.decided)
 		s.End(trace.WithTimestamp(t.written))
 	}
 	clear(t.parts)
 	clear(t.spans)
-	*t = produceTrace{spans: t.spans[:0], parts: t.parts[:0]}
+	clear(t.request[:cap(t.request)])
+	*t = produceTrace{request: t.request[:0], spans: t.spans[:0], parts: t.parts[:0]}
 	produceTraces.Put(t)
 }
 
-// stage makes the span of a stage, if it had a beginning and an end.
-func (t *produceTrace) stage(s *requestSpan, name string, from, to time.Time, attributes ...attribute.KeyValue) {
-	if from.IsZero() || to.IsZero() {
-		return
+// happened makes the event of a time that there was.
+func (s *requestSpan) happened(name string, at time.Time, attributes ...attribute.KeyValue) {
+	switch {
+	case at.IsZero():
+	case len(attributes) == 0:
+		s.AddEvent(name, trace.WithTimestamp(at))
+	default:
+		s.AddEvent(name, trace.WithTimestamp(at), trace.WithAttributes(attributes...))
 	}
-	_, span := t.a.Tracer.Start(s.ctx, name, trace.WithTimestamp(from), trace.WithAttributes(attributes...))
-	span.End(trace.WithTimestamp(to))
 }
 
-// showPart makes the spans of one partition.
+// showPart makes the events of one partition, and a refusal that of its request.
 func (t *produceTrace) showPart(op *produceOp, part *partTrace, answer *wire.ProducePartitionResponse) {
 	if part.span < 0 {
 		return
 	}
 	s := &t.spans[part.span]
-	attributes := make([]attribute.KeyValue, 0, 6)
-	if part.p != nil {
-		attributes = append(attributes, attribute.String("messaging.destination.name", part.p.Topic()))
+	s.last, s.answer = part, answer
+	var which []attribute.KeyValue // nil: the request has one partition, which its span tells
+	if len(op.parts) > 1 {
+		which = []attribute.KeyValue{part.id(answer)}
 	}
-	attributes = append(attributes,
-		attribute.String("messaging.destination.partition.id", strconv.Itoa(int(answer.Index))),
-		attribute.Int("messaging.batch.message_count", int(part.records)))
-	if answer.BaseOffset >= 0 {
-		attributes = append(attributes, attribute.Int64("messaging.kafka.offset", answer.BaseOffset))
-	}
+	s.happened("produce.validated", part.Validated, which...)
+	s.happened("produce.queued", part.Queued, which...)
 	if answer.ErrorCode != 0 {
-		kind := "UNKNOWN_SERVER_ERROR"
-		if e := kerr.TypedErrorForCode(answer.ErrorCode); e != nil {
-			kind = e.Message
-		}
-		attributes = append(attributes, attribute.String("error.type", kind))
+		kind := errorType(answer.ErrorCode)
+		s.SetAttributes(attribute.String("error.type", kind))
 		s.SetStatus(otelcodes.Error, kind)
 	}
-	s.SetAttributes(attributes...) // of the last partition, where the trace has several
-	if len(op.parts) == 1 {
-		attributes = nil // they are those of the request
-	}
-	validated := part.Validated
-	if validated.IsZero() {
-		validated = t.decided // refused before
-	}
-	t.stage(s, "produce.decode", part.begun, validated, attributes...)
-	t.stage(s, "produce.append", part.Validated, part.Queued, attributes...)
 }
 
-// observe counts the stages of the first partition.
+// append appends what a request's span says of its last partition; p is nil where it has none.
+func (p *partTrace) append(out []attribute.KeyValue, answer *wire.ProducePartitionResponse) []attribute.KeyValue {
+	if p == nil {
+		return out
+	}
+	if p.p != nil {
+		out = append(out, attribute.String("messaging.destination.name", p.p.Topic()))
+	}
+	out = append(out, p.id(answer), attribute.Int("messaging.batch.message_count", int(p.records)))
+	if answer.BaseOffset >= 0 {
+		out = append(out, attribute.Int64("messaging.kafka.offset", answer.BaseOffset))
+	}
+	return out
+}
+
+func (p *partTrace) id(answer *wire.ProducePartitionResponse) attribute.KeyValue {
+	return attribute.String("messaging.destination.partition.id", strconv.Itoa(int(answer.Index)))
+}
+
+// errorType is the name of an error of Kafka's.
+func errorType(code int16) string {
+	if e := kerr.TypedErrorForCode(code); e != nil {
+		return e.Message
+	}
+	return "UNKNOWN_SERVER_ERROR"
+}
+
+// observe counts the stages of the first partition. The trace is an exemplar of the longest of them, which is what one would
+// look into it for: six exemplars cost as much as a span.
 func (t *produceTrace) observe() {
 	if len(t.parts) == 0 {
 		return
 	}
-	part, span := &t.parts[0], trace.SpanContext{}
+	part := &t.parts[0]
+	var span trace.SpanContext
 	if len(t.spans) > 0 {
 		span = t.spans[0].SpanContext()
 	}
 	s := &t.a.produceStages
-	between(s.queue, t.received, t.handled, span)
-	between(s.decode, part.begun, part.Validated, span)
-	between(s.append, part.Validated, part.Queued, span)
-	between(s.sync, part.Queued, part.Durable, span)
-	between(s.replicate, part.Durable, part.acked, span)
-	between(s.acknowledge, t.decided, t.written, span)
+	stages := [...]stageTime{
+		{s.queue, t.received, t.handled}, {s.decode, part.begun, part.Validated}, {s.append, part.Validated, part.Queued},
+		{s.sync, part.Queued, part.Durable}, {s.replicate, part.Durable, part.acked}, {s.acknowledge, t.decided, t.written},
+	}
+	longest := &stages[0]
+	for i := range stages {
+		if stages[i].took() > longest.took() {
+			longest = &stages[i]
+		}
+	}
+	for i := range stages {
+		of := trace.SpanContext{}
+		if &stages[i] == longest {
+			of = span
+		}
+		stages[i].count(of)
+	}
 }

@@ -36,7 +36,11 @@ func exemplar(span trace.Span) *trace.SpanContext {
 
 // requestAttributes says what any request is, in the names of OpenTelemetry's conventions.
 func requestAttributes(r *server.Request) []attribute.KeyValue {
-	out := append(make([]attribute.KeyValue, 0, 8),
+	return appendRequest(make([]attribute.KeyValue, 0, 8), r)
+}
+
+func appendRequest(out []attribute.KeyValue, r *server.Request) []attribute.KeyValue {
+	out = append(out,
 		attribute.String("messaging.system", "kafka"),
 		attribute.Int("kafka.api.version", int(r.Version)),
 		attribute.Int("messaging.message.body.size", len(r.Body)))

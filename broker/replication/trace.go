@@ -23,9 +23,8 @@ import (
 //
 //	span that the trail has of the records
 //	 └─ replicate               of the leader, for each follower: sent ─▶ acknowledged
-//	     ├─ replicate.receive   of the follower: its head was read ─▶ all is here and whole
-//	     ├─ replicate.append                                          ─▶ handed to the write-ahead log
-//	     └─ wal.sync
+//	     ├─ replicate.receive   of the follower: its head was read ─┬─▶ handed to the write-ahead log
+//	     └─ wal.sync                                  replicate.received: all is here and whole
 //
 // The follower learns of it by a traced frame in front of the append, on streams of
 // peer.TracedReplication alone.
@@ -223,8 +222,9 @@ func (a *arrival) show(s *intake, slot uint32, to *inbound, bytes int) (t *parti
 		t.Contexts = append(t.Contexts, parent)
 		t.Origins = append(t.Origins, trail.Entry{First: x.first, Last: x.last, Context: x.context(x.origin)})
 		attributes := append(destination(to.p, x.first), attribute.Int("tideline.bytes", bytes), attribute.Int("tideline.leader.id", int(s.conn.Peer.Node)))
-		startSpan(tracer, parent, "replicate.receive", trace.SpanKindServer, a.began, attributes...).End(trace.WithTimestamp(came))
-		spans = append(spans, startSpan(tracer, parent, "replicate.append", trace.SpanKindInternal, came, attributes...))
+		span := startSpan(tracer, parent, "replicate.receive", trace.SpanKindServer, a.began, attributes...)
+		span.AddEvent("replicate.received", trace.WithTimestamp(came))
+		spans = append(spans, span)
 	}
 	return t, func(err error) {
 		for _, span := range spans {

@@ -111,7 +111,7 @@ func TestTracesCross(t *testing.T) {
 		if sent.Status().Code == codes.Error || sent.SpanKind() != trace.SpanKindClient {
 			t.Errorf("sent: %v %v", sent.Status(), sent.SpanKind())
 		}
-		for _, name := range []string{"replicate.receive", "replicate.append", "wal.sync"} {
+		for _, name := range []string{"replicate.receive", "wal.sync"} {
 			s := n.spans[2].await(t, name, sent.SpanContext())
 			if s.StartTime().Before(sent.StartTime()) || s.EndTime().Before(s.StartTime()) || s.Status().Code == codes.Error {
 				t.Errorf("%s from %v to %v, sent at %v: %v", name, s.StartTime(), s.EndTime(), sent.StartTime(), s.Status())
@@ -180,7 +180,7 @@ func TestTracesOfLostConnections(t *testing.T) {
 				t.Errorf("broker %d: %d spans of %d have ended", id, len(l.ended), l.started)
 			}
 		}
-		if !strings.Contains(n.spans[2].names(), "replicate.append") {
+		if !strings.Contains(n.spans[2].names(), "replicate.receive") {
 			t.Errorf("spans of the follower: %s", n.spans[2].names())
 		}
 	})

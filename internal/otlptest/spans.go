@@ -31,6 +31,7 @@ type Span struct {
 	Start, End time.Time
 	Attributes map[string]any
 	Links      []Link
+	Events     []Event
 	Error      string // the message of a status that is an error
 }
 
@@ -38,6 +39,13 @@ type Span struct {
 type Link struct {
 	TraceID, SpanID string
 	Attributes      map[string]any
+}
+
+// Event is something that happened during a span.
+type Event struct {
+	Name       string
+	At         time.Time
+	Attributes map[string]any
 }
 
 // Instance is the service.instance.id of the process that made the span.
@@ -51,6 +59,16 @@ func (s Span) LinksTo(other Span) bool {
 	return slices.ContainsFunc(s.Links, func(l Link) bool { return l.TraceID == other.TraceID && l.SpanID == other.SpanID })
 }
 
+// When is the time of the first event of a name; zero: there is none.
+func (s Span) When(event string) time.Time {
+	for _, e := range s.Events {
+		if e.Name == event {
+			return e.At
+		}
+	}
+	return time.Time{}
+}
+
 // String is the span on one line.
 func (s Span) String() string {
 	var b strings.Builder
@@ -60,6 +78,9 @@ func (s Span) String() string {
 	}
 	for _, l := range s.Links {
 		fmt.Fprintf(&b, " link=%s/%s", l.TraceID, l.SpanID)
+	}
+	for _, e := range s.Events {
+		fmt.Fprintf(&b, " %s=+%v", e.Name, e.At.Sub(s.Start))
 	}
 	return b.String()
 }
@@ -135,6 +156,9 @@ func spanFrom(s *traces.Span, about map[string]any) Span {
 	}
 	for _, l := range s.GetLinks() {
 		out.Links = append(out.Links, Link{hex.EncodeToString(l.GetTraceId()), hex.EncodeToString(l.GetSpanId()), attributes(l.GetAttributes())})
+	}
+	for _, e := range s.GetEvents() {
+		out.Events = append(out.Events, Event{e.GetName(), time.Unix(0, int64(e.GetTimeUnixNano())), attributes(e.GetAttributes())})
 	}
 	return out
 }

@@ -23,6 +23,8 @@ const (
 	// maxTraces and maxSpans bound what is kept for somebody to look at: the newest traces, and the first spans of each.
 	maxTraces = 200
 	maxSpans  = 200
+	// maxEvents bounds what is kept of the events of one span.
+	maxEvents = 32
 	// maxExport bounds one request of an exporter, inflated; the SDKs send 512 spans at once.
 	maxExport = 8 << 20
 )
@@ -47,6 +49,13 @@ type span struct {
 	start, end              time.Time
 	about                   string
 	links                   int
+	events                  []event
+}
+
+// event is something that happened during a span.
+type event struct {
+	name, about string
+	at          time.Time
 }
 
 // showTraces serves on an address until stop.
@@ -108,10 +117,14 @@ func (t *traces) addSpan(id, where string, s *otlp.Span) {
 		one.missed++
 		return
 	}
+	var events []event
+	for _, e := range s.GetEvents()[:min(len(s.GetEvents()), maxEvents)] {
+		events = append(events, event{strings.Map(printable, e.GetName()), attributes(e.GetAttributes()), time.Unix(0, int64(e.GetTimeUnixNano()))})
+	}
 	one.spans = append(one.spans, span{
 		id: hex.EncodeToString(s.GetSpanId()), parent: hex.EncodeToString(s.GetParentSpanId()), name: s.GetName(), where: where,
 		start: time.Unix(0, int64(s.GetStartTimeUnixNano())), end: time.Unix(0, int64(s.GetEndTimeUnixNano())),
-		about: attributes(s.GetAttributes()), links: len(s.GetLinks()),
+		about: attributes(s.GetAttributes()), links: len(s.GetLinks()), events: events,
 	})
 }
 
@@ -171,6 +184,13 @@ func (o *oneTrace) text() string {
 				fmt.Fprintf(&b, " links=%d", s.links)
 			}
 			b.WriteByte('\n')
+			for _, e := range s.events {
+				fmt.Fprintf(&b, "%10.3f %10s  %-12s %s. %s", millis(e.at.Sub(first)), "", s.where, strings.Repeat("  ", depth+1), e.name)
+				if e.about != "" {
+					b.WriteString("  " + e.about)
+				}
+				b.WriteByte('\n')
+			}
 			if s.id != "" {
 				write(s.id, depth+1)
 			}

@@ -59,10 +59,15 @@ func desk() (*traces, func(method, path, encoding string, body []byte) (int, str
 
 func TestTracesAreShown(t *testing.T) {
 	_, do := desk()
-	append2 := spanOf(1, 3, 2, "produce.append", 1_500_000, 2_000_000)
-	append2.Attributes = []*common.KeyValue{text("messaging.destination.name", "orders\x1b[2J"), {Key: "tideline.bytes", Value: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: 70}}}}
-	append2.Links = []*otlp.Span_Link{{}}
-	if code, body := do("POST", "/v1/traces", "", export(t, append2, spanOf(1, 2, 9, "kafka.Produce", 1_000_000, 3_000_000))); code != 200 {
+	sync := spanOf(1, 3, 2, "wal.sync", 1_500_000, 2_000_000)
+	sync.Attributes = []*common.KeyValue{text("messaging.destination.name", "orders\x1b[2J"), {Key: "tideline.bytes", Value: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: 70}}}}
+	sync.Links = []*otlp.Span_Link{{}}
+	produce := spanOf(1, 2, 9, "kafka.Produce", 1_000_000, 3_000_000)
+	produce.Events = []*otlp.Span_Event{
+		{Name: "produce.handled", TimeUnixNano: 1_100_000},
+		{Name: "produce.queued", TimeUnixNano: 1_250_000, Attributes: []*common.KeyValue{text("messaging.destination.partition.id", "4")}},
+	}
+	if code, body := do("POST", "/v1/traces", "", export(t, sync, produce)); code != 200 {
 		t.Fatalf("%d %s", code, body)
 	}
 	var small bytes.Buffer
@@ -78,7 +83,9 @@ func TestTracesAreShown(t *testing.T) {
 	_, got := do("GET", "/traces/"+strings.Repeat("01", 16), "", nil)
 	want := " begins ms   lasts ms\n" +
 		"     0.000      2.000  tideline 2   kafka.Produce\n" +
-		"     0.500      0.500  tideline 2     produce.append  messaging.destination.name=orders [2J tideline.bytes=70 links=1\n"
+		"     0.100             tideline 2     . produce.handled\n" +
+		"     0.250             tideline 2     . produce.queued  messaging.destination.partition.id=4\n" +
+		"     0.500      0.500  tideline 2     wal.sync  messaging.destination.name=orders [2J tideline.bytes=70 links=1\n"
 	if got != want {
 		t.Errorf("shown:\n%s\nwant:\n%s", got, want)
 	}

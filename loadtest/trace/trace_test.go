@@ -67,7 +67,7 @@ func TestLifeOfARecord(t *testing.T) {
 	cluster.AwaitRest(ctx)
 
 	id := script(t, python, env, "producer.py", brokers, topic)
-	await(t, received, id, "the upload", func(spans []otlptest.Span) bool { return has(spans, "tiering.commit") })
+	await(t, received, id, "the upload", func(spans []otlptest.Span) bool { return has(spans, "tiering.roll") })
 	// What remembers traces in memory is gone, and with it all that is in caches.
 	cluster.Kill(0, 1, 2)
 	cluster.Restart(0, 1, 2)
@@ -103,11 +103,22 @@ func whole(t *testing.T, spans []otlptest.Span) {
 		t.Errorf("%d roots", roots)
 	}
 	for _, name := range []string{
-		"place order", "kafka.Produce", "produce.queue", "produce.decode", "produce.append", "produce.acknowledge", "wal.sync", "replicate",
-		"tiering.roll", "tiering.build", "tiering.upload", "tiering.commit", "kafka.Fetch", "fetch.object",
+		"place order", "kafka.Produce", "wal.sync", "replicate", "replicate.receive", "tiering.roll", "kafka.Fetch", "fetch.object",
 	} {
 		if !has(spans, name) {
 			t.Errorf("there is no span %s", name)
+		}
+	}
+	for name, events := range map[string][]string{
+		"kafka.Produce": {"produce.handled", "produce.validated", "produce.queued", "produce.decided"},
+		"tiering.roll":  {"tiering.built", "tiering.uploaded"},
+	} {
+		for _, s := range spans {
+			for _, event := range events {
+				if s.Name == name && s.When(event).IsZero() {
+					t.Errorf("there is no event %s: %s", event, s)
+				}
+			}
 		}
 	}
 	send := slices.IndexFunc(spans, func(s otlptest.Span) bool { return s.Kind == "producer" && service(s) == "shop" })

@@ -34,6 +34,12 @@ type zipkinSpan struct {
 	Duration  int64             `json:"duration"`  // µs, 1 at least
 	Endpoint  zipkinEndpoint    `json:"localEndpoint"`
 	Tags      map[string]string `json:"tags,omitempty"`
+	Events    []zipkinEvent     `json:"annotations,omitempty"`
+}
+
+type zipkinEvent struct {
+	Timestamp int64  `json:"timestamp"` // µs
+	Value     string `json:"value"`
 }
 
 type zipkinEndpoint struct {
@@ -50,6 +56,9 @@ func zipkinOf(s otlptest.Span) zipkinSpan {
 	}
 	for k, v := range s.Attributes {
 		out.Tags[k] = fmt.Sprint(v)
+	}
+	for _, e := range s.Events {
+		out.Events = append(out.Events, zipkinEvent{e.At.UnixMicro(), e.Name})
 	}
 	if s.Error != "" {
 		out.Tags["error"] = s.Error
