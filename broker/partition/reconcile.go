@@ -131,7 +131,9 @@ func (p *Partition) ReadReplica(offset int64, maxBytes int) (*wal.Chunk, error) 
 			return ahead, nil
 		}
 	}
-	if offset >= p.log.End() {
+	// Who appends may not have noted the end yet when the log says that it is durable, and nobody would ask again.
+	end := p.log.End()
+	if offset >= end {
 		return nil, nil
 	}
 	if start := p.log.Start(); offset < start {
@@ -139,5 +141,5 @@ func (p *Partition) ReadReplica(offset int64, maxBytes int) (*wal.Chunk, error) 
 			offset = start // the log begins within that batch
 		}
 	}
-	return p.log.Read(offset, p.end.Load(), maxBytes, true)
+	return p.log.Read(offset, end, maxBytes, true)
 }

@@ -532,3 +532,24 @@ func TestFollowerBeginsWithinABatch(t *testing.T) {
 		t.Errorf("the first batch begins at %d: %v", b.BaseOffset(), err)
 	}
 }
+
+// TestFedBeforeItsAppenderGoesOn: the log completes an append, and the followers are fed, while the goroutine that appended has not noted the
+// new end yet. They get the batch, for nobody feeds them anew before the next append.
+func TestFedBeforeItsAppenderGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.leads(1, 0, 2, 2, 3)
+	w.begin(plain(1, 100))
+	w.begin(plain(1, 100))
+	w.durable()
+	w.mu.Lock()
+	w.Partition.end.Store(w.End() - 1)
+	w.mu.Unlock()
+	if !w.ReplicaLacks(1) {
+		t.Fatal("the followers are told that they have all")
+	}
+	chunk, err := w.ReadReplica(1, 1<<20)
+	if err != nil || chunk == nil || chunk.Bytes == 0 {
+		t.Fatalf("followers get %+v, %v", chunk, err)
+	}
+	chunk.Release()
+}
