@@ -14,7 +14,7 @@
 #
 # Needs Debian or one of its kind, root, and what apt-get can fetch of debootstrap and qemu-user-static (unpacked into .tools, not
 # installed). FAST=1 leaves out step 2, which builds everything anew. FORMER=REVISION is the commit that is upgraded from; if it is
-# not said, the one before.
+# not said, the last one that was made in another second, since without tags the second is what orders versions.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -188,7 +188,8 @@ say "the package installs, runs, goes, and leaves records where they are"
 
 # The former package is made by today's releaser of the sources of then, with other settings and another unit, so that dpkg has
 # something to decide even where the two commits are alike.
-former=$(git rev-parse --verify --quiet "${FORMER:-HEAD~1}^{commit}") || fail "there is no commit ${FORMER:-HEAD~1} to upgrade from"
+former=${FORMER:-$(git rev-list -1 --min-age=$(($(git log -1 --format=%ct) - 1)) HEAD)}
+former=$(git rev-parse --verify --quiet "$former^{commit}") || fail "there is no commit to upgrade from: FORMER=${FORMER:-}"
 git clone --quiet --no-hardlinks "$root" "$stage/former"
 git -C "$stage/former" checkout --quiet --detach "$former"
 for file in tideline.yaml tideline.default tideline.service; do echo '# of the former package' >>"$stage/former/deploy/systemd/$file"; done
@@ -229,7 +230,7 @@ exchange "$program" 1
 install_package /tideline.deb
 after /tideline.deb
 cmp "$machine/etc/tideline/tideline.yaml.dpkg-dist" deploy/systemd/tideline.yaml || fail "the settings of the new package are not beside those of the administrator"
-is /etc/tideline/tideline.yaml.dpkg-dist 640 root:root
+is /etc/tideline/tideline.yaml.dpkg-dist 640 root:tideline
 exchange "$program" 2 # with the broker of before, which nobody has stopped
 stop
 serve "$machine" tideline:tideline "${broker_there[@]}"
