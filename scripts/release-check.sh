@@ -40,6 +40,7 @@ trap cleanup EXIT
 
 version=$(cd "$dist" && ls tideline_*_linux_amd64.tar.gz | sed -E 's/^tideline_(.*)_linux_amd64\.tar\.gz$/\1/')
 [[ -n $version && $version != *$'\n'* ]] || fail "not one release is in $dist"
+head=$(git rev-parse HEAD) # once: this takes minutes, in which somebody may commit
 
 # --- 1
 
@@ -54,11 +55,11 @@ elif [[ $version == *.dirty ]]; then
   fail "the tree differs from its commit: what was made cannot be made again"
 else
   git clone --quiet --no-hardlinks "$root" "$stage/a clone"
-  git -C "$stage/a clone" checkout --quiet --detach "$(git rev-parse HEAD)"
+  git -C "$stage/a clone" checkout --quiet --detach "$head"
   mkdir "$stage/cache"
   archs=$(cd "$dist" && ls tideline_*_linux_*.tar.gz | sed -E 's/.*_linux_(.*)\.tar\.gz$/\1/' | paste -sd,)
   (umask 077 && TZ=Asia/Kolkata LC_ALL=C GOCACHE=$stage/cache bin/release -root "$stage/a clone" -out "$stage/again" \
-    -version "$(git describe --tags --always --abbrev=12)" -commit "$(git rev-parse --short=12 HEAD)" -epoch "$(git log -1 --format=%ct)" -arch "$archs" >"$stage/log" 2>&1) || { cat "$stage/log"; exit 1; }
+    -version "$(git describe --tags --always --abbrev=12 "$head")" -commit "$(git rev-parse --short=12 "$head")" -epoch "$(git log -1 --format=%ct "$head")" -arch "$archs" >"$stage/log" 2>&1) || { cat "$stage/log"; exit 1; }
   diff "$dist/SHA256SUMS" "$stage/again/SHA256SUMS" || fail "a second build has other bytes"
   rm -rf "$stage/a clone" "$stage/cache" "$stage/again"
   say "a second build, elsewhere and from nothing, has the same bytes"
@@ -149,7 +150,7 @@ in_machine systemd-analyze verify /usr/lib/systemd/system/tideline.service >"$st
 ! grep -q tideline.service "$stage/verify.log" || { cat "$stage/verify.log"; fail "systemd has something to say of the unit"; }
 in_machine systemd-analyze security --offline=true --threshold=20 tideline.service >"$stage/security.log" 2>&1 ||
   { cat "$stage/security.log"; fail "the unit leaves the broker too much"; }
-in_machine tideline --version | grep -qF "commit=$(git rev-parse --short=12 HEAD)" || fail "the program is of another commit: $(in_machine tideline --version)"
+in_machine tideline --version | grep -qF "commit=$(git rev-parse --short=12 "$head")" || fail "the program is of another commit: $(in_machine tideline --version)"
 
 program=$machine/usr/bin/tideline
 broker_there=(/usr/bin/tideline server --config /etc/tideline/tideline.yaml)
@@ -188,7 +189,7 @@ say "the package installs, runs, goes, and leaves records where they are"
 
 # The former package is made by today's releaser of the sources of then, with other settings and another unit, so that dpkg has
 # something to decide even where the two commits are alike.
-former=${FORMER:-$(git rev-list -1 --min-age=$(($(git log -1 --format=%ct) - 1)) HEAD)}
+former=${FORMER:-$(git rev-list -1 --min-age=$(($(git log -1 --format=%ct "$head") - 1)) "$head")}
 former=$(git rev-parse --verify --quiet "$former^{commit}") || fail "there is no commit to upgrade from: FORMER=${FORMER:-}"
 git clone --quiet --no-hardlinks "$root" "$stage/former"
 git -C "$stage/former" checkout --quiet --detach "$former"
