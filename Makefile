@@ -213,7 +213,7 @@ terraform: ## the AWS modules and examples against a mocked AWS, from fmt to des
 terraform-schema: ## the modules for other clouds against the schema of their providers, and their plans by mocks, 2 minutes
 	nice -n 10 scripts/terraform-schema.sh
 
-terraform-lint: ## checkov over all modules and examples, a minute
+terraform-lint: ## checkov and tflint over all modules and examples, a minute
 	nice -n 10 scripts/terraform-lint.sh
 
 terraform-docs: ## the tables of variables and outputs in the README of each module

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the programs that tests and demos run beside Tideline, into .tools/bin (git-ignored, never linked into the product).
+# Builds the programs that tests, demos and checks run beside Tideline, into .tools/bin (git-ignored, never linked into the product).
 #
 #   scripts/tools.sh minio [...]   build what is missing, print its path
 #   scripts/tools.sh --list        names that can be built
@@ -15,6 +15,7 @@ bin=$root/.tools/bin
 pin() {
   case $1 in
     minio) echo 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c' ;;
+    tflint) echo 'github.com/terraform-linters/tflint@v0.64.0' ;;
     *) return 1 ;;
   esac
 }
@@ -22,7 +23,7 @@ pin() {
 build() {
   local name=$1 module
   if ! module=$(pin "$name"); then
-    echo "tools.sh: unknown tool name=$name (known: minio)" >&2
+    echo "tools.sh: unknown tool name=$name (known: minio tflint)" >&2
     return 2
   fi
   mkdir -p "$bin"
@@ -50,7 +51,7 @@ if [[ $# -eq 0 ]]; then
   exit 2
 fi
 if [[ $1 == --list ]]; then
-  echo minio
+  printf '%s\n' minio tflint
   exit 0
 fi
 for name in "$@"; do

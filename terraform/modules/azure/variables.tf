@@ -96,6 +96,7 @@ variable "wal_disk" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations # its validation is its use: it tells those who come from another cloud
 variable "bucket" {
   description = <<-EOT
     Of the other clouds' modules. Azure's own object store, Blob Storage, does not speak S3, so there is no bucket to make: leave it out, and give

@@ -301,6 +301,7 @@ variable "object_store_url" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations # its validation is its use: nothing is made of the word that somebody knows
 variable "cloud_storage_untested" {
   description = <<-EOT
     Needed without object_store_url: that Cloud Storage is to be the object store although Tideline was never run against it. By its documentation its
