@@ -40,7 +40,7 @@ func (s *successor) run(ctx context.Context) {
 		}
 		if err := s.watch(ctx, leader, node); !errors.Is(err, peer.ErrGone) {
 			if errors.Is(err, peer.ErrLost) {
-				wait(ctx, changed, turns*s.turn) // what can not be reached is not asked all the time
+				wait(ctx, changed, s.turn) // what can not be reached is not asked all the time; it may be on its way out
 			}
 			continue
 		}
