@@ -66,3 +66,25 @@ func BenchmarkBuild(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBomb validates a batch of 48 values of a MiB of zeros.
+func BenchmarkBomb(b *testing.B) {
+	for _, c := range []record.Codec{record.Gzip, record.Snappy, record.LZ4, record.Zstd} {
+		b.Run(c.String(), func(b *testing.B) {
+			build := record.NewBuilder(record.Options{ProducerID: record.NoProducerID, Codec: c})
+			for range 48 {
+				if err := build.Add(record.Record{Value: make([]byte, 1<<20-64)}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			batch := record.Batch(build.Build())
+			b.ReportAllocs()
+			b.SetBytes(48 << 20)
+			for b.Loop() {
+				if _, err := batch.ValidateRecords(record.DefaultMaxBytes); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
