@@ -77,7 +77,7 @@ func BenchmarkBomb(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			batch := record.Batch(build.Build())
+			batch := build.Build()
 			b.ReportAllocs()
 			b.SetBytes(48 << 20)
 			for b.Loop() {
