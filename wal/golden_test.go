@@ -32,10 +32,22 @@ func testBatch(base int64, value string) []byte {
 	return out
 }
 
+// heldFS makes no file before it may. The header of a file has the next ordinal as it is when the file is made.
+type heldFS struct {
+	vfs.FS
+	may chan struct{}
+}
+
+func (fs heldFS) Create(name string, flags vfs.Flag) (vfs.File, error) {
+	<-fs.may
+	return fs.FS.Create(name, flags)
+}
+
 // goldenLog writes a small log with one frame of each type, each in a group of its own.
 func goldenLog(t testing.TB, fs vfs.FS) {
 	t.Helper()
-	l, err := Open(Options{FS: fs, Dir: "/wal", FileBytes: minFileBytes, MaxBytes: 1 << 20, TailBytes: 1 << 16,
+	may := make(chan struct{})
+	l, err := Open(Options{FS: heldFS{fs, may}, Dir: "/wal", FileBytes: minFileBytes, MaxBytes: 1 << 20, TailBytes: 1 << 16,
 		salt: func() uint64 { return 0x0123456789abcdef }, now: func() int64 { return 1700000000000 }})
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +70,7 @@ func goldenLog(t testing.TB, fs vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	close(may)
 	sync()
 	appendOne := func(b []byte) {
 		if err := p.Append(&Append{Batches: b, Done: doneFunc(fin)}); err != nil {
