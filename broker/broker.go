@@ -150,7 +150,7 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 // trace starts the export of spans, if the environment asks for it.
 func (b *Broker) trace(ctx context.Context) error {
 	provider, gate, stop, err := telemetry.Tracing(ctx, telemetry.TraceOptions{
-		Version: b.Version, NodeID: b.cfg.NodeID, Getenv: os.Getenv, Logger: b.logger.With("part", "tracing"),
+		Version: b.Version, NodeID: b.cfg.NodeID, Getenv: os.Getenv, Logger: b.logger.With("part", "tracing"), Registerer: b.registry,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -52,6 +53,7 @@ type collector struct {
 	stop     chan struct{}
 	stopOnce sync.Once
 	done     chan struct{}
+	m        *collectorMetrics
 
 	mu      sync.Mutex
 	waiting []sdktrace.ReadOnlySpan
@@ -60,9 +62,26 @@ type collector struct {
 	stopped bool
 }
 
-func newCollector(exporter sdktrace.SpanExporter, limits collectorLimits) *collector {
+// collectorMetrics exist whether or not anything is traced, so that their pages do.
+type collectorMetrics struct {
+	exporting prometheus.Gauge
+	lost      prometheus.Counter
+}
+
+func newCollectorMetrics(r prometheus.Registerer) *collectorMetrics {
+	m := &collectorMetrics{
+		exporting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tideline_trace_spans_exporting", Help: "Spans that are being exported."}),
+		lost:      prometheus.NewCounter(prometheus.CounterOpts{Name: "tideline_trace_spans_lost_total", Help: "Spans that were lost because too many waited to be exported."}),
+	}
+	if r != nil {
+		r.MustRegister(m.exporting, m.lost)
+	}
+	return m
+}
+
+func newCollector(exporter sdktrace.SpanExporter, limits collectorLimits, m *collectorMetrics) *collector {
 	c := &collector{
-		exporter: exporter, limits: limits,
+		exporter: exporter, limits: limits, m: m,
 		full: make(chan struct{}, 1), flush: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go c.run()
@@ -125,6 +144,8 @@ func (c *collector) send() {
 	spans, lost := c.waiting, c.lost
 	c.waiting, c.spare, c.lost = c.spare[:0], nil, 0
 	c.mu.Unlock()
+	c.m.exporting.Set(float64(len(spans)))
+	c.m.lost.Add(float64(lost))
 	if lost > 0 {
 		otel.Handle(fmt.Errorf("telemetry: spans were lost, too many waited spans=%d max=%d", lost, c.limits.queue))
 	}
@@ -134,6 +155,7 @@ func (c *collector) send() {
 		}
 	}
 	clear(spans) // the next ones come into the same place, and these are not to be kept by it
+	c.m.exporting.Set(0)
 	c.mu.Lock()
 	c.spare = spans[:0]
 	c.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -65,7 +66,7 @@ func endSpans(c *collector, n int) {
 func TestCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &shelf{err: errors.New("refused")} // which is no reason to stop
-		c := newCollector(to, limitsOf(env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")))
+		c := newCollector(to, limitsOf(env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")), newCollectorMetrics(nil))
 		endSpans(c, 9)
 		<-time.After(4900 * time.Millisecond)
 		synctest.Wait()
@@ -106,7 +107,7 @@ func TestCollector(t *testing.T) {
 func TestCollectorIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &shelf{hold: make(chan struct{})}
-		c := newCollector(to, collectorLimits{delay: time.Second, timeout: time.Minute, queue: 20, batch: 8})
+		c := newCollector(to, collectorLimits{delay: time.Second, timeout: time.Minute, queue: 20, batch: 8}, newCollectorMetrics(nil))
 		endSpans(c, 8)
 		synctest.Wait() // these are under way
 		endSpans(c, 100)
@@ -125,6 +126,9 @@ func TestCollectorIsBounded(t *testing.T) {
 		synctest.Wait()
 		if n := to.sum(); n != 28 || c.lost != 0 {
 			t.Errorf("%d were sent, %d lost are untold", n, c.lost)
+		}
+		if n := testutil.ToFloat64(c.m.lost); n != 80 {
+			t.Errorf("%v are counted as lost, want 80", n)
 		}
 		// The time of an export ends it, and the end does not wait for one that hangs.
 		to.mu.Lock()

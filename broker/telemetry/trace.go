@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -19,6 +20,8 @@ type TraceOptions struct {
 	NodeID  int32
 	Getenv  func(string) string // os.Getenv outside of tests
 	Logger  *slog.Logger
+	// Registerer gets what there is to know of spans that wait; nil: nobody does.
+	Registerer prometheus.Registerer
 }
 
 // Tracing returns the provider of tracers, the gate that decides what is traced, and a
@@ -29,6 +32,7 @@ type TraceOptions struct {
 // by the exporters and the SDK. A protocol or exporter that is not there is an
 // error.
 func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, func(context.Context) error, error) {
+	metrics := newCollectorMetrics(o.Registerer)
 	on, protocol, err := exporterOf(o.Getenv, "TRACES")
 	if err != nil {
 		return nil, nil, nil, err
@@ -57,7 +61,7 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, 
 	if gate.sampler != nil {
 		sampler = gate.sampler
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(newCollector(exporter, limitsOf(o.Getenv))), sdktrace.WithResource(about),
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(newCollector(exporter, limitsOf(o.Getenv), metrics)), sdktrace.WithResource(about),
 		sdktrace.WithSampler(settled{sampler}), sdktrace.WithIDGenerator(ids{}))
 	return provider, gate, provider.Shutdown, nil
 }
