@@ -43,7 +43,7 @@ cluster: build ## three brokers and a MinIO in one terminal, data in .data/clust
 .PHONY: test
 test: ## all tests with the race detector; what a clean machine must pass
 	CGO_ENABLED=1 $(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
-	$(GO) test -timeout $(TEST_TIMEOUT) ./loadtest/sim
+	$(GO) test -timeout $(TEST_TIMEOUT) ./loadtest/sim ./metadata # what the race detector is too slow for, or sees in a library
 	@$(MAKE) --no-print-directory deploy-check
 	@$(MAKE) --no-print-directory compat
 
