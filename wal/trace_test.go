@@ -15,15 +15,31 @@ func spanOf(n byte, flags trace.TraceFlags) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{n}, SpanID: trace.SpanID{n}, TraceFlags: flags, Remote: true})
 }
 
-// TestTrace: a group is a span of its own, and one in each trace that has part in it; they link to each other.
-func TestTrace(t *testing.T) {
+// tracedPartition is one of a log whose spans are recorded. The log is closed with the test.
+func tracedPartition(t *testing.T) (*wal.Partition, *tracetest.SpanRecorder) {
+	t.Helper()
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	l := open(t, wal.Options{FS: memfs.New(0), Dir: "wal", FileBytes: 1 << 20, Tracer: provider.Tracer("")})
-	p, err := l.Partition(id(0), 0)
-	if err != nil {
+	t.Cleanup(func() { closeLog(t, l) })
+	return partitions(t, l, 1)[0], spans
+}
+
+// appendTraced makes a batch durable, for those who have part in it.
+func appendTraced(t *testing.T, p *wal.Partition, b []byte, x *wal.Trace) {
+	t.Helper()
+	w := newWaiter()
+	if err := p.Append(&wal.Append{Batches: b, Done: w, Trace: x}); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTrace: a group is a span of its own, and one in each trace that has part in it; they link to each other.
+func TestTrace(t *testing.T) {
+	p, spans := tracedPartition(t)
 	mustAppend(t, p, batch(0, 1, 100, 1, 'x'))
 	if n := len(spans.Ended()); n != 0 {
 		t.Fatalf("%d spans, and nobody asked", n)
@@ -33,18 +49,12 @@ func TestTrace(t *testing.T) {
 	unsampled := &wal.Trace{Contexts: []trace.SpanContext{spanOf(1, 0)}}
 	traced := &wal.Trace{Contexts: []trace.SpanContext{spanOf(2, trace.FlagsSampled), spanOf(3, trace.FlagsSampled)}}
 	for i, x := range []*wal.Trace{measured, unsampled, traced} {
-		w := newWaiter()
 		// More than a frame: it is the last one that counts.
 		var b []byte
 		for n := range int64(3) {
 			b = append(b, batch(int64(1+3*i)+n, 1, 200<<10, 1, 'x')...)
 		}
-		if err := p.Append(&wal.Append{Batches: b, Done: w, Trace: x}); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.wait(); err != nil {
-			t.Fatal(err)
-		}
+		appendTraced(t, p, b, x)
 		if x.Written.IsZero() || x.Durable.Before(x.Written) {
 			t.Errorf("append %d was written at %v and durable at %v", i, x.Written, x.Durable)
 		}
@@ -75,30 +85,15 @@ func TestTrace(t *testing.T) {
 			t.Errorf("span %d is from %v to %v", i, own.StartTime(), own.EndTime())
 		}
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestTraceOfOne: where one trace alone has part in a group, one span in it says all, however many of its spans have part.
 func TestTraceOfOne(t *testing.T) {
-	spans := tracetest.NewSpanRecorder()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	l := open(t, wal.Options{FS: memfs.New(0), Dir: "wal", FileBytes: 1 << 20, Tracer: provider.Tracer("")})
-	p, err := l.Partition(id(0), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, spans := tracedPartition(t)
 	first := spanOf(1, trace.FlagsSampled)
 	second := trace.NewSpanContext(trace.SpanContextConfig{TraceID: first.TraceID(), SpanID: trace.SpanID{9}, TraceFlags: trace.FlagsSampled, Remote: true})
-	w := newWaiter()
 	traced := &wal.Trace{Contexts: []trace.SpanContext{first, second}}
-	if err := p.Append(&wal.Append{Batches: batch(0, 1, 100, 1, 'x'), Done: w, Trace: traced}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.wait(); err != nil {
-		t.Fatal(err)
-	}
+	appendTraced(t, p, batch(0, 1, 100, 1, 'x'), traced)
 	ended := spans.Ended()
 	if len(ended) != 1 {
 		t.Fatalf("%d spans", len(ended))
@@ -107,35 +102,17 @@ func TestTraceOfOne(t *testing.T) {
 		!s.StartTime().Equal(traced.Written) || !s.EndTime().Equal(traced.Durable) {
 		t.Errorf("%s below %v from %v to %v, %v", s.Name(), s.Parent(), s.StartTime(), s.EndTime(), s.Attributes())
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestTraceIsBounded: a group is shown in some traces, however many have part in it.
 func TestTraceIsBounded(t *testing.T) {
-	spans := tracetest.NewSpanRecorder()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	l := open(t, wal.Options{FS: memfs.New(0), Dir: "wal", FileBytes: 1 << 20, Tracer: provider.Tracer("")})
-	p, err := l.Partition(id(0), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, spans := tracedPartition(t)
 	var many []trace.SpanContext
 	for i := range byte(40) {
 		many = append(many, spanOf(i+1, trace.FlagsSampled))
 	}
-	w := newWaiter()
-	if err := p.Append(&wal.Append{Batches: batch(0, 1, 100, 1, 'x'), Done: w, Trace: &wal.Trace{Contexts: many}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.wait(); err != nil {
-		t.Fatal(err)
-	}
+	appendTraced(t, p, batch(0, 1, 100, 1, 'x'), &wal.Trace{Contexts: many})
 	if n := len(spans.Ended()); n != 16+1 {
 		t.Errorf("%d spans", n)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
