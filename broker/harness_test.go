@@ -61,6 +61,7 @@ func newNodeWith(tb testing.TB, settings map[string]string, deps broker.Deps) *n
 		"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0", "data.dir": tb.TempDir(),
 		"tier.roll.bytes": "65536", "tier.roll.ms": "100", "log.retention.ms": "-1", // records of tests are from 1970
 		"wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
+		"cache.disk.bytes": "0", // reserved at once; the default supposes a disk of the broker's own
 	}}
 	for k, v := range settings {
 		n.settings[k] = v

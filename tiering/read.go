@@ -133,7 +133,7 @@ func NewReader(o ReaderOptions) (*Reader, error) {
 		var err error
 		if r.disk, err = cache.OpenDisk(disk); err != nil {
 			// It would save reads of the object store; it is no reason not to serve.
-			o.Logger.Error("there is no disk cache: give it less with cache.disk.bytes, or make room, and start again", "error", err)
+			o.Logger.Error("there is no disk cache: make room, or turn it off with cache.disk.bytes=0, and start again", "error", err)
 		}
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())

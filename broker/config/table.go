@@ -179,7 +179,7 @@ var tierSettings = []Setting{
 			}
 			return share(m.DiskBytes(get("data.dir")), 1, 10, 0, 16*gib)
 		},
-		Doc: "The disk space for blocks that were read from the object store, reserved at start; 0 turns the disk cache off."},
+		Doc: "The disk space for blocks that were read from the object store, reserved at start, but no more than half of what is free then; 0 turns the disk cache off."},
 }
 
 var groupSettings = []Setting{

@@ -143,19 +143,20 @@ func (f *osFile) Sync() error {
 }
 
 func (f *osFile) Preallocate(position, size int64) error {
-	err := preallocate(f.fd, position, size)
+	have, err := f.Size()
+	if err != nil {
+		return err
+	}
+	err = preallocate(f.fd, position, size)
 	if errors.Is(err, errors.ErrUnsupported) {
-		have, serr := f.Size()
-		if serr != nil {
-			return serr
-		}
 		if have >= position+size {
 			return nil
 		}
 		return f.Truncate(position + size)
 	}
 	if err != nil {
-		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+		// ext4 keeps what it got until there was no more: all that the disk had.
+		return errors.Join(&fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}, f.Truncate(have))
 	}
 	return nil
 }

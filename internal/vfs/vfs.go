@@ -62,7 +62,8 @@ type File interface {
 	// Truncate cuts or extends (with zeros) to size bytes.
 	Truncate(size int64) error
 	// Preallocate reserves space for size bytes from position and extends the file to hold them; they read as
-	// zeros. It may do no more than extend where the file system cannot reserve.
+	// zeros. It may do no more than extend where the file system cannot reserve. After a failure the file has the size
+	// that it had and takes no more space than it did.
 	Preallocate(position, size int64) error
 	// Size is the file's length in bytes.
 	Size() (int64, error)

@@ -17,7 +17,8 @@ import (
 type DiskOptions struct {
 	FS  vfs.FS
 	Dir string
-	// Bytes is the size of the cache file, reserved when it is opened.
+	// Bytes is the size of the cache file, reserved when it is opened. It is made smaller where it would leave less free than
+	// it takes.
 	Bytes int64
 	// SlotBytes is the unit of space; 0 means 64 KiB.
 	SlotBytes int
@@ -71,7 +72,7 @@ type offer struct {
 }
 
 // OpenDisk opens or makes the cache in its directory. After a clean Close it has the blocks of then, after a crash it is
-// empty. It fails when the space cannot be reserved.
+// empty. It fails when there is no room for the least of caches.
 func OpenDisk(o DiskOptions) (*Disk, error) {
 	if o.SlotBytes == 0 {
 		o.SlotBytes = defaultSlotBytes
@@ -91,43 +92,61 @@ func OpenDisk(o DiskOptions) (*Disk, error) {
 	if o.SlotBytes < 512 {
 		return nil, fmt.Errorf("disk cache: slot too small slot_bytes=%d min=512", o.SlotBytes)
 	}
-	slots := o.Bytes / int64(o.SlotBytes)
-	if slots < minDiskSlots || slots > maxDiskSlots {
+	if slots := o.Bytes / int64(o.SlotBytes); slots < minDiskSlots || slots > maxDiskSlots {
 		return nil, fmt.Errorf("disk cache: size out of bounds bytes=%d slot_bytes=%d min_slots=%d max_slots=%d", o.Bytes, o.SlotBytes, minDiskSlots, maxDiskSlots)
 	}
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("disk cache: %w", err)
 	}
-	d := &Disk{
-		opts: o, metrics: o.Metrics, queue: make(chan offer, writeQueue), stop: make(chan struct{}), stopped: make(chan struct{}),
-		ring: newRing(uint32(slots)), tokens: o.WriteBytesPerSecond, refill: o.Now(), pending: make(map[Key]struct{}),
-	}
-	if err := d.recover(); err != nil {
-		return nil, err
-	}
 	f, err := o.FS.OpenOrCreate(path.Join(o.Dir, dataName), 0)
 	if err != nil {
 		return nil, fmt.Errorf("disk cache: %w", err)
 	}
-	size := slots * int64(o.SlotBytes)
-	if err := reserve(f, size); err != nil {
-		return nil, fmt.Errorf("disk cache: reserve bytes=%d: %w", size, errors.Join(err, f.Close()))
+	d := &Disk{
+		opts: o, file: f, metrics: o.Metrics, queue: make(chan offer, writeQueue), stop: make(chan struct{}), stopped: make(chan struct{}),
+		tokens: o.WriteBytesPerSecond, refill: o.Now(), pending: make(map[Key]struct{}),
 	}
-	d.file = f
+	slots, err := d.reserve()
+	if err == nil {
+		d.ring = newRing(uint32(slots))
+		err = d.recover()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	go d.writeLoop()
 	return d, nil
 }
 
-// reserve brings the file to its size.
-func reserve(f vfs.File, size int64) error {
-	have, err := f.Size()
-	if err != nil || have == size {
-		return err
+// reserve brings the file to its size and tells the slots in it. The log shares the disk and needs it more: a file grows to
+// half of what it has and what is free at most.
+func (d *Disk) reserve() (slots int64, err error) {
+	have, err := d.file.Size()
+	if err != nil {
+		return 0, fmt.Errorf("disk cache: %w", err)
 	}
-	if have > size {
-		return f.Truncate(size)
+	usage, err := d.opts.FS.DiskUsage(d.opts.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("disk cache: %w", err)
 	}
-	return f.Preallocate(have, size-have)
+	unit := int64(d.opts.SlotBytes)
+	slots = min(d.opts.Bytes, max(have, (have+usage.Free)/2)) / unit
+	if slots < minDiskSlots {
+		return 0, fmt.Errorf("disk cache: no room bytes=%d free=%d", d.opts.Bytes, usage.Free)
+	}
+	if size := slots * unit; size < d.opts.Bytes/unit*unit {
+		d.opts.Logger.Warn("disk cache is smaller than cache.disk.bytes: the disk has no more room to give", "bytes", size, "wanted", d.opts.Bytes, "free", usage.Free)
+	}
+	switch size := slots * unit; {
+	case have > size:
+		err = d.file.Truncate(size)
+	case have < size:
+		err = d.file.Preallocate(have, size-have)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("disk cache: reserve bytes=%d: %w", slots*unit, err)
+	}
+	return slots, nil
 }
 
 // Capacity is the size of the cache file in bytes.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tidelinehq/tideline/internal/vfs"
+	"github.com/tidelinehq/tideline/internal/vfs/memfs"
 )
 
 // settle waits until the disk has written what was offered.
@@ -305,6 +307,50 @@ func TestDiskRefuses(t *testing.T) {
 	keep(t, d, p, 1, 17*testBlock) // above a quarter
 	if d.Len() != 0 {
 		t.Error("one block may not take so much")
+	}
+}
+
+// A cache must not take the room that the log needs: it did, down to the last byte.
+func TestDiskLeavesRoom(t *testing.T) {
+	fs := memfs.New(100 * testBlock)
+	var logged bytes.Buffer
+	open := func(blocks int64) (*Disk, error) {
+		return OpenDisk(DiskOptions{FS: fs, Dir: "/cache", Bytes: blocks * testBlock, SlotBytes: testBlock, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	}
+	reopen := func(blocks, want int64) {
+		t.Helper()
+		d, err := open(blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Capacity(); got/testBlock != want {
+			t.Errorf("asked for %d blocks and has %d, want %d", blocks, got/testBlock, want)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := fs.Remove("/cache/" + tableName); err != nil { // it takes room of its own
+			t.Fatal(err)
+		}
+	}
+	reopen(40, 40)
+	if logged.Len() != 0 {
+		t.Errorf("it fits, and says %s", logged.Bytes())
+	}
+	reopen(1000, 50)
+	if !bytes.Contains(logged.Bytes(), []byte("has no more room to give")) {
+		t.Errorf("says %s", logged.Bytes())
+	}
+	fs.SetTotal(60 * testBlock)
+	reopen(1000, 50) // what it has it keeps
+	reopen(20, 20)
+	reopen(1000, 30)
+	if err := fs.Remove("/cache/" + dataName); err != nil {
+		t.Fatal(err)
+	}
+	fs.SetTotal(2 * (minDiskSlots - 1) * testBlock)
+	if _, err := open(1000); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("opened a cache of nothing: %v", err)
 	}
 }
 
