@@ -43,6 +43,7 @@ var rims = map[string][]string{
 	"github.com/pierrec/lz4/":               {"internal/record", "internal/codec"},
 	"github.com/knadh/koanf/":               {"broker/config"},
 	"github.com/prometheus/client_golang/":  {"broker", "tiering", "metadata", "wal", "loadtest"},
+	"github.com/google/pprof/":              {"loadtest"},
 	"github.com/schollz/progressbar/":       {"cmd", "loadtest"},
 	"github.com/spf13/":                     {"cmd", "loadtest"},
 	"github.com/tidwall/btree":              {"metadata", "broker", "tiering", "wal"},

@@ -18,7 +18,7 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sums, err := p.sum("goroutine", func(stack []string) string {
+	sums, err := sumProfile(p, "goroutine", func(stack []string) string {
 		if slices.ContainsFunc(stack, func(f string) bool { return strings.HasSuffix(f, ".TestProfile") }) {
 			return "this"
 		}
@@ -27,7 +27,7 @@ func TestProfile(t *testing.T) {
 	if err != nil || sums["this"] != 1 || sums[""] == 0 {
 		t.Errorf("%v %v", sums, err)
 	}
-	if _, err := p.sum("cpu", tracePart); err == nil {
+	if _, err := sumProfile(p, "cpu", tracePart); err == nil {
 		t.Error("there is no such kind")
 	}
 	for _, bad := range [][]byte{nil, []byte("no profile"), raw.Bytes()[:raw.Len()/2]} {

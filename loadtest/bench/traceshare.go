@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/google/pprof/profile"
 )
 
 // shareSeconds is how long a broker that traces is under load for a profile of it.
@@ -19,7 +21,7 @@ var traceParts = []struct {
 	functions []string // beginnings, without the module of ours
 }{
 	{"metrics", []string{"go.opentelemetry.io/otel/sdk/metric", "go.opentelemetry.io/otel/exporters/otlp/otlpmetric", "go.opentelemetry.io/contrib/bridges"}},
-	{"export", []string{"go.opentelemetry.io/otel/exporters/", "broker/telemetry.(*collector).run", "go.opentelemetry.io/otel/sdk/trace.(*batchSpanProcessor)", "google.golang.org/grpc"}},
+	{"export", []string{"go.opentelemetry.io/otel/exporters/", "broker/telemetry.(*collector).run", "google.golang.org/grpc"}},
 	{"spans", []string{"go.opentelemetry.io/otel"}},
 	{"looks", []string{"internal/record.TraceParent"}},
 	{"notes", []string{
@@ -55,7 +57,7 @@ func (x *traceBench) share(ctx context.Context, load string, batch int32) error 
 		return err
 	}
 	type taken struct {
-		p   *profile
+		p   *profile.Profile
 		raw []byte
 		err error
 	}
@@ -87,7 +89,7 @@ func (x *traceBench) share(ctx context.Context, load string, batch int32) error 
 			return err
 		}
 	}
-	spent, err := got.p.sum("cpu", tracePart)
+	spent, err := sumProfile(got.p, "cpu", tracePart)
 	if err != nil {
 		return err
 	}
@@ -117,7 +119,7 @@ func (b *broker) allocated(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.sum("alloc_space", tracePart)
+	return sumProfile(p, "alloc_space", tracePart)
 }
 
 // ofTracing is the part of sums that is tracing's own.
@@ -131,7 +133,7 @@ func total(sums map[string]float64) (all float64) {
 }
 
 // pprof asks a broker for a profile.
-func (b *broker) pprof(ctx context.Context, path string) (*profile, []byte, error) {
+func (b *broker) pprof(ctx context.Context, path string) (*profile.Profile, []byte, error) {
 	raw, err := b.get(ctx, path)
 	if err != nil {
 		return nil, nil, err
