@@ -11,7 +11,7 @@
 //     prefix of their order; so do its states, truncations and its drop, which are frames in the same order.
 //   - A reader sees only durable frames, and never one that was truncated. Who asks for it (ReadAhead) gets those on their
 //     way to the disk, to make them durable elsewhere meanwhile.
-//   - Any number of consumers may be far behind: those who come by ReadInTurn are a few at a time at the disk, in the order in which
+//   - Any number of consumers may be far behind: those who come by ReadInTurn and InTurn are a few at a time at the disk, in the order in which
 //     they came, and a sync does not wait behind hundreds of reads. The broker's own reads do not wait.
 //   - A failed write or sync is final. Everything queued and everything later fails with ErrFatal, Options.OnFatal is
 //     called once, and nothing is tried again: after a failed fsync the kernel may have dropped the pages, and a second one

@@ -9,7 +9,7 @@ var (
 	// ErrFull is returned by Append while MaxBytes or the disk is used up, or too much is queued. It is
 	// retriable: the log makes room when owners raise their starts.
 	ErrFull = errors.New("wal: full")
-	// ErrBusy is returned by ReadInTurn when too many others read from the disk. It is retriable.
+	// ErrBusy is returned by ReadInTurn and InTurn when too many others read from the disk. It is retriable.
 	ErrBusy = errors.New("wal: too many read from the disk")
 	// ErrClosed is returned after Close, and for what Close could not write any more.
 	ErrClosed = errors.New("wal: closed")

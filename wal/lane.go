@@ -59,6 +59,19 @@ func (l *lane) wait(ctx context.Context) error {
 
 func (l *lane) leave() { <-l.slots }
 
+// InTurn calls f when it is the caller's turn among consumers at the disk: for a search, which may read several files.
+// f must not read in turn itself. ErrBusy: its turn did not come, and f was not called.
+func (p *Partition) InTurn(ctx context.Context, f func() error) error {
+	lane := p.log.lane
+	if !lane.try() {
+		if err := lane.wait(ctx); err != nil {
+			return err
+		}
+	}
+	defer lane.leave()
+	return f()
+}
+
 // ReadInTurn is Read for consumers, of whom there may be any number: few of them are at the disk at once. The chunk
 // may have fewer bytes than there are below maxBytes, as when the rest is on the disk and others wait for that. Where all is there, a reader
 // with atLeastOne waits for its turn, holding nothing; the others, which have something already, get ErrBusy at once.

@@ -113,6 +113,11 @@ func TestReadsOfConsumersTakeTurns(t *testing.T) {
 		if _, err := p.ReadInTurn(gone, 3, batches, 100<<10, true); !errors.Is(err, wal.ErrBusy) || !strings.Contains(err.Error(), "gone") {
 			t.Errorf("without a client: %v", err)
 		}
+		searched := 0
+		search := func() error { searched++; return nil }
+		if err := p.InTurn(gone, search); !errors.Is(err, wal.ErrBusy) || searched > 0 {
+			t.Errorf("a search whose turn did not come: %v, begun: %d", err, searched)
+		}
 		// The broker's own reads have the disk at once.
 		var own sync.WaitGroup
 		own.Go(func() {
@@ -134,6 +139,9 @@ func TestReadsOfConsumersTakeTurns(t *testing.T) {
 		own.Wait()
 		if n := gauge(t, registry, "tideline_wal_readers"); n != 0 {
 			t.Errorf("%v slots are taken when nobody reads", n)
+		}
+		if err := p.InTurn(gone, search); err != nil || searched != 1 {
+			t.Errorf("a search with nobody before it: %v, begun: %d", err, searched)
 		}
 	})
 }

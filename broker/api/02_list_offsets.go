@@ -194,7 +194,7 @@ func (a *API) firstSince(ctx context.Context, p *partition.Partition, ts int64, 
 			}
 			from = max(seam, p.Tiered())
 		}
-		found, ok, err := p.FindTime(ts, max(from, seam), isolation)
+		found, ok, err := p.FindTime(ctx, ts, max(from, seam), isolation)
 		switch {
 		case errors.Is(err, partition.ErrCold):
 			continue
@@ -217,7 +217,7 @@ func (a *API) FirstSince(ctx context.Context, p *partition.Partition, ts int64) 
 
 // maxTimestamp finds the record with the greatest timestamp over both tiers.
 func (a *API) maxTimestamp(ctx context.Context, p *partition.Partition) (partition.TimeOffset, error) {
-	local, ok, err := p.MaxTime()
+	local, ok, err := p.MaxTime(ctx)
 	if err != nil {
 		return none, err
 	}

@@ -68,6 +68,7 @@ var codes = []struct {
 	{wal.ErrDropped, kerr.NotLeaderForPartition},
 	{wal.ErrTooLarge, kerr.MessageTooLarge},
 	{cache.ErrBusy, kerr.RequestTimedOut},
+	{wal.ErrBusy, kerr.RequestTimedOut},
 	{manifest.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{manifest.ErrBelowStart, kerr.OffsetOutOfRange},
 	{controller.ErrInvalidTopic, kerr.InvalidTopicException},

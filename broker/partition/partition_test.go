@@ -214,17 +214,17 @@ func TestTimestamps(t *testing.T) {
 		w.mustAppend(plain(3, first))
 	}
 	for ts, want := range map[int64]int64{0: 0, 1001: 1, 1003: 3, 3000: 3, 5002: 5} {
-		if got, ok, err := w.FindTime(ts, 0, ReadUncommitted); err != nil || !ok || got.Offset != want {
+		if got, ok, err := w.FindTime(t.Context(), ts, 0, ReadUncommitted); err != nil || !ok || got.Offset != want {
 			t.Errorf("FindTime(%d) = %v %v %v, want %d", ts, got, ok, err, want)
 		}
 	}
-	if got, ok, err := w.FindTime(1000, 4, ReadUncommitted); err != nil || !ok || got.Offset != 4 {
+	if got, ok, err := w.FindTime(t.Context(), 1000, 4, ReadUncommitted); err != nil || !ok || got.Offset != 4 {
 		t.Errorf("from the middle of a batch: %v %v %v", got, ok, err)
 	}
-	if _, ok, err := w.FindTime(5003, 0, ReadUncommitted); ok || err != nil {
+	if _, ok, err := w.FindTime(t.Context(), 5003, 0, ReadUncommitted); ok || err != nil {
 		t.Errorf("beyond the last: %v %v", ok, err)
 	}
-	if got, ok, err := w.MaxTime(); err != nil || !ok || got.Offset != 5 || got.Timestamp != 5002 {
+	if got, ok, err := w.MaxTime(t.Context()); err != nil || !ok || got.Offset != 5 || got.Timestamp != 5002 {
 		t.Errorf("MaxTime = %v %v %v", got, ok, err)
 	}
 }
@@ -295,7 +295,7 @@ func TestLogAppendTime(t *testing.T) {
 	if a.AppendTime != w.now.UnixMilli() {
 		t.Errorf("append time = %d", a.AppendTime)
 	}
-	got, ok, err := w.FindTime(w.now.UnixMilli(), 0, ReadUncommitted)
+	got, ok, err := w.FindTime(t.Context(), w.now.UnixMilli(), 0, ReadUncommitted)
 	if err != nil || !ok || got.Offset != 0 || got.Timestamp != w.now.UnixMilli() {
 		t.Errorf("FindTime = %v %v %v", got, ok, err)
 	}

@@ -99,9 +99,12 @@ type TimeOffset struct {
 
 // FindTime returns the first local record at or above from whose timestamp is at
 // least ts. ErrCold means that the disk does not have all from from on any more:
-// what it dropped meanwhile might have been the answer.
-func (p *Partition) FindTime(ts, from int64, isolation Isolation) (TimeOffset, bool, error) {
-	found, ok, err := p.findTime(ts, from, isolation)
+// what it dropped meanwhile might have been the answer. It waits for its turn at the disk, as ReadInTurn does.
+func (p *Partition) FindTime(ctx context.Context, ts, from int64, isolation Isolation) (found TimeOffset, ok bool, err error) {
+	err = p.log.InTurn(ctx, func() (err error) {
+		found, ok, err = p.findTime(ts, from, isolation)
+		return err
+	})
 	switch {
 	case p.stopped.Load():
 		return TimeOffset{}, false, ErrStopped
@@ -128,8 +131,16 @@ func (p *Partition) findTime(ts, from int64, isolation Isolation) (TimeOffset, b
 }
 
 // MaxTime returns the local record with the greatest timestamp, the first of them
-// where several have it.
-func (p *Partition) MaxTime() (TimeOffset, bool, error) {
+// where several have it. It waits for its turn at the disk, as ReadInTurn does.
+func (p *Partition) MaxTime(ctx context.Context) (found TimeOffset, ok bool, err error) {
+	err = p.log.InTurn(ctx, func() (err error) {
+		found, ok, err = p.maxTime()
+		return err
+	})
+	return found, ok, err
+}
+
+func (p *Partition) maxTime() (TimeOffset, bool, error) {
 	limit := p.HighWatermark()
 	base, ts, ok := p.log.MaxTime(limit)
 	if !ok {
