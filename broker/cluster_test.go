@@ -25,12 +25,14 @@ type cluster struct {
 func newCluster(tb testing.TB, n int, settings map[string]string) *cluster {
 	tb.Helper()
 	c := &cluster{tb: tb}
-	seeds := freeport.ForTest(tb, n)
+	// Brokers that start again have the address that they had: a client may know no other of any of them.
+	addrs := freeport.ForTest(tb, 2*n)
+	seeds, listeners := addrs[:n], addrs[n:]
 	bucket := "file://" + tb.TempDir()
 	for i := range n {
 		x := &node{tb: tb, settings: map[string]string{
 			"node.id": fmt.Sprint(i + 1), "broker.rack": string(rune('a' + i)), "data.dir": tb.TempDir(), "object.store": bucket,
-			"listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "127.0.0.1:0", "rpc.listener": seeds[i], "cluster.seeds": strings.Join(seeds, ","),
+			"listeners": "PLAINTEXT://" + listeners[i], "http.listener": "127.0.0.1:0", "rpc.listener": seeds[i], "cluster.seeds": strings.Join(seeds, ","),
 			"default.replication.factor": "3", "min.insync.replicas": "2", "offsets.topic.num.partitions": "3",
 			"tier.roll.bytes": "65536", "tier.roll.ms": "100", "wal.sync": "os", "wal.tail.bytes": "4194304", "cache.memory.bytes": "8388608",
 			"group.initial.rebalance.delay.ms": "0",

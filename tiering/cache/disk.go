@@ -135,7 +135,7 @@ func (d *Disk) reserve() (slots int64, err error) {
 		return 0, fmt.Errorf("disk cache: no room bytes=%d free=%d", d.opts.Bytes, usage.Free)
 	}
 	if size := slots * unit; size < d.opts.Bytes/unit*unit {
-		d.opts.Logger.Warn("disk cache is smaller than cache.disk.bytes: the disk has no more room to give", "bytes", size, "wanted", d.opts.Bytes, "free", usage.Free)
+		d.opts.Logger.Warn("disk cache is smaller than cache.disk.bytes: the disk has no more room to give", "bytes", size, "want", d.opts.Bytes, "free", usage.Free)
 	}
 	switch size := slots * unit; {
 	case have > size:
