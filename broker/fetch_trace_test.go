@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/internal/otlptest"
 	"github.com/tidelinehq/tideline/internal/record"
 )
@@ -111,6 +112,56 @@ func TestFetchIsTraced(t *testing.T) {
 			t.Errorf("%s", stage)
 		}
 	}
+}
+
+// TestShareFetchIsTraced: records that members of a share group work off are seen to be taken, as those of other consumers are.
+func TestShareFetchIsTraced(t *testing.T) {
+	r := traceTo(t)
+	n := newNode(t, map[string]string{"share.coordinator.state.topic.num.partitions": "1", "offsets.topic.num.partitions": "1", "log.local.retention.bytes": "0"})
+	c := n.dial()
+	topic := c.create("jobs", 1, map[string]string{"retention.ms": "-1"})
+	joinShare(n, c, "workers", "a", 1, "jobs")
+	a := n.member("workers", "a", topic)
+	for range 4 { // the group begins at the latest offset, which was found by the first fetch
+		a.acquired(100 * time.Millisecond)
+	}
+
+	waiting := a.fetchRequest()
+	waiting.MaxWaitMillis = 60_000
+	if err := a.send(waiting); err != nil {
+		t.Fatal(err)
+	}
+	n.await("the fetch waits", func() bool { return n.gauge("tideline_purgatory_parked_requests") == 1 })
+	c.mustProduce("jobs", 0, inTrace(7, 9))
+	if resp, err := a.receive(waiting, a.conn.id); err != nil || len(resp.(*kmsg.ShareFetchResponse).Topics) == 0 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	a.epoch++
+	tail := awaitSpan(t, r, "a share fetch", func(s otlptest.Span) bool {
+		return s.Name == "kafka.ShareFetch" && s.ParentID == "" && s.Attributes["tideline.bytes"] != int64(0)
+	})
+	wait, read, send := childOf(t, r, tail, "fetch.purgatory"), childOf(t, r, tail, "fetch.tail"), childOf(t, r, tail, "fetch.send")
+	if tail.Kind != "server" || tail.Attributes["messaging.consumer.group.name"] != "workers" || wait.End.After(read.Start) || read.End.After(send.Start) || send.End != tail.End {
+		t.Errorf("stages are out of order:\n%s", listed([]otlptest.Span{tail, wait, read, send}))
+	}
+	copied := awaitSpan(t, r, "the share fetch in the producer's trace", func(s otlptest.Span) bool {
+		return s.Name == "kafka.ShareFetch" && s.TraceID == producerTrace(7) && s.LinksTo(tail)
+	})
+	if copied.Kind != "consumer" || copied.ParentID != fmt.Sprintf("%016x", 9) || copied.Attributes["messaging.destination.name"] != "jobs" ||
+		copied.Attributes["messaging.consumer.group.name"] != "workers" || copied.Attributes["messaging.kafka.offset"] != int64(0) {
+		t.Error(copied)
+	}
+
+	// Given back when only the object store has it, and taken from there.
+	n.await("the record is in the object store only", func() bool { return n.earliestLocal(c, "jobs") == 1 })
+	expect(t, "release", a.acknowledge(ack(0, 0, share.Release)), "NONE")
+	expect(t, "second delivery", a.acquired(10*time.Second), "0-0:2")
+	stage := awaitSpan(t, r, "a read of the object store", func(s otlptest.Span) bool { return s.Name == "fetch.object" && s.TraceID != producerTrace(7) })
+	cold := awaitSpan(t, r, "the share fetch of it", func(s otlptest.Span) bool { return s.SpanID == stage.ParentID })
+	childOf(t, r, stage, "objstore.get")
+	childOf(t, r, awaitSpan(t, r, "the second delivery in the producer's trace", func(s otlptest.Span) bool {
+		return s.Name == "kafka.ShareFetch" && s.TraceID == producerTrace(7) && s.LinksTo(cold)
+	}), "fetch.object")
 }
 
 func producerTrace(n int) string { return fmt.Sprintf("%032x", n) }

@@ -29,8 +29,7 @@ const followersSince = 11
 // fetchOp is one fetch request under way. One goroutine has it at a time: the
 // connection's, then that of the purgatory, then the connection's writer.
 type fetchOp struct {
-	api       *API
-	r         *server.Request
+	fetchTrace
 	req       *wire.FetchRequest
 	session   *fetchSession
 	isolation partition.Isolation
@@ -41,8 +40,6 @@ type fetchOp struct {
 	deadline  time.Time // when a client that waits for more gets what there is
 	atOnce    int32     // the most that the client's quota gives it in one go
 	meter     meter
-	times     fetchTimes
-	spans     fetchSpans
 	fields    []byte
 	bufs      net.Buffers
 }
@@ -65,6 +62,7 @@ func (a *API) fetch(r *server.Request) {
 	}
 	op := fetchOps.Get().(*fetchOp)
 	op.api, op.r, op.req, op.meter = a, r, req, meter
+	op.kind, op.partitions, op.minBytes, op.maxWait = plainFetch, 0, req.MinBytes, req.MaxWaitMillis
 	op.atOnce = a.fetchAtOnce(r)
 	op.isolation = partition.ReadUncommitted
 	if req.IsolationLevel == int8(partition.ReadCommitted) {
@@ -210,6 +208,7 @@ const longestWait = 5 * time.Minute
 
 // start reads, and answers or waits.
 func (op *fetchOp) start() {
+	op.partitions = len(op.parts)
 	wait := min(time.Duration(op.req.MaxWaitMillis)*time.Millisecond, longestWait)
 	op.deadline = op.api.now().Add(wait)
 	op.serve(false, true)
@@ -247,7 +246,7 @@ func (op *fetchOp) finish(budget, cold int) {
 	ctx, cancel := context.WithTimeout(op.api.ctx, coldReadTimeout)
 	defer cancel()
 	op.times.asked = op.api.now()
-	ctx, traced := op.traceCold(ctx)
+	ctx, traced := op.cold(ctx)
 	op.readCold(ctx, budget, cold)
 	op.times.came = op.api.now()
 	traced()
@@ -324,7 +323,22 @@ func (op *fetchOp) respond() {
 	op.bufs, op.fields = op.resp.AppendTo(op.bufs[:0], op.fields[:0], op.r.Version)
 	op.trace()
 	op.times.answered = op.api.now()
-	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free, Span: exemplar(op.spans.fetch)})
+	op.r.Respond(server.Response{Buffers: op.bufs, Done: op.free, Span: exemplar(op.span)})
+}
+
+// trace tells the trace what the answer has.
+func (op *fetchOp) trace() {
+	failed := op.resp.ErrorCode
+	for i := range op.parts {
+		part := &op.parts[i]
+		if failed == 0 {
+			failed = part.resp.ErrorCode
+		}
+		if part.bytes > 0 {
+			op.deliver(delivered{id: part.id, topic: part.topic, first: part.offset, next: part.next, bytes: part.bytes, cold: part.cold, records: part.records})
+		}
+	}
+	op.answer(failed, false)
 }
 
 // fill makes the response of the parts. A response within a session leaves out
@@ -403,7 +417,6 @@ const keepFetchParts = 1024
 // free gives back everything once the response was written.
 func (op *fetchOp) free() {
 	op.sent(op.api.now())
-	op.times = fetchTimes{}
 	op.release()
 	if op.granted != 0 {
 		op.api.responseBytes.give(op.granted)

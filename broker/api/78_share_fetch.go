@@ -26,7 +26,8 @@ func shareFetch(c *Call) kmsg.Response {
 	if err == nil {
 		err = checkShareFetch(req)
 	}
-	op := &shareOp{api: c.API, c: c, shareMember: m, resp: kmsg.NewPtrShareFetchResponse()}
+	op := &shareOp{c: c, shareMember: m, resp: kmsg.NewPtrShareFetchResponse()}
+	op.fetchTrace = fetchTrace{api: c.API, r: c.raw, kind: sharedOnes, groupName: m.group, minBytes: req.MinBytes, maxWait: req.MaxWaitMillis}
 	if err != nil {
 		return op.refuse(errorCode(err), err)
 	}
@@ -48,6 +49,7 @@ func shareFetch(c *Call) kmsg.Response {
 		Member: m.member, Records: int(req.MaxRecords), BatchSize: int(req.BatchSize), Strict: req.ShareAcquireMode == acquireRecordLimit,
 	}
 	op.deadline = c.API.now().Add(min(time.Duration(req.MaxWaitMillis)*time.Millisecond, longestWait))
+	op.partitions = len(op.parts)
 	op.left.then = op.respond
 	op.left.add()
 	op.acknowledge(req)

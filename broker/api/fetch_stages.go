@@ -15,7 +15,7 @@ type fetchStages struct {
 func newFetchStages(registerer prometheus.Registerer) fetchStages {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "tideline", Subsystem: "fetch", Name: "stage_seconds", Buckets: produceStageBuckets,
-		Help: "Time of a stage of a fetch: waiting for records in the purgatory; reading from the tail in memory, from the files of the write-ahead log, " +
+		Help: "Time of a stage of a fetch or share fetch: waiting for records in the purgatory; reading from the tail in memory, from the files of the write-ahead log, " +
 			"from the cache of blocks, from the object store; sending. A stage that a fetch does not have is not counted.",
 	}, []string{"stage"})
 	if registerer != nil {

@@ -3,8 +3,6 @@ package api
 import (
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/tidelinehq/tideline/tiering"
 	"github.com/tidelinehq/tideline/wal"
 )
@@ -18,7 +16,7 @@ const (
 	localDisk            // files of the write-ahead log, too
 )
 
-// fetchTimes are when the stages of a fetch were. They are noted for every fetch, for the histogram, and cost a few readings of the
+// fetchTimes are when the stages of a fetch or a share fetch were. They are noted for every one, for the histogram, and cost a few readings of the
 // clock; spans are made of them when the fetch is answered, where there are any.
 //
 //	received   looked  found   parked      woken      looked  found   asked        came  answered      sent
@@ -59,10 +57,4 @@ func (t *fetchTimes) park(now time.Time) {
 func (t *fetchTimes) wake(now time.Time) {
 	t.woken = now
 	t.waited += now.Sub(t.parked)
-}
-
-// fetchSpans are the spans of a fetch that have begun and not ended. Empty: it is in no trace.
-type fetchSpans struct {
-	fetch  trace.Span   // kafka.Fetch; nil: not sampled
-	copies []trace.Span // in the traces of those who wrote what is fetched
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,7 +12,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/broker/server"
+	"github.com/tidelinehq/tideline/broker/share"
 	"github.com/tidelinehq/tideline/broker/trail"
+	"github.com/tidelinehq/tideline/wal"
 )
 
 const (
@@ -30,47 +33,99 @@ const (
 //	objstore.get                                     ├──────┤
 //	fetch.send                                                   ├─────┤
 //
-// A fetch that brings nothing, and fails at nothing, has none: most fetches of an idle cluster are of that kind. A fetch is a trace of
-// its own, for it concerns many producers. In the trace of each producer whose sampled record it delivers there is a span kafka.Fetch
-// as well, a child of the producer's, with the stage that brought the record, and linked to the other.
+// A share fetch has the same stages below kafka.ShareFetch. A fetch that brings nothing, and fails at nothing, has none: most fetches
+// of an idle cluster are of that kind. A fetch is a trace of its own, for it concerns many producers. In the trace of each producer
+// whose sampled record it delivers there is a span kafka.Fetch as well, a child of the producer's, with the stage that brought the
+// record, and linked to the other.
 //
 // All of it is made when the fetch is answered, of times that were noted; only before a read of the object store, which has spans
 // below it, kafka.Fetch begins sooner. What is not sampled allocates nothing.
 
-// begin begins kafka.Fetch, if it is sampled. It returns a context with it.
-func (op *fetchOp) begin() context.Context {
-	a, r := op.api, op.r
-	if op.spans.fetch != nil {
-		return trace.ContextWithSpan(a.ctx, op.spans.fetch)
+// fetchTrace is the trace of a fetch or of a share fetch, and what it is made of.
+type fetchTrace struct {
+	api        *API
+	r          *server.Request
+	kind       *fetchKind
+	groupName  string // of a share fetch
+	partitions int    // of which it asks for records
+	minBytes   int32
+	maxWait    int32 // ms
+	times      fetchTimes
+	span       trace.Span   // kafka.Fetch, begun and not ended; nil: not sampled
+	copies     []trace.Span // begun and not ended, in the traces of those who wrote what is fetched
+	delivers   []delivered
+}
+
+// fetchKind is how a kind of fetch is called.
+type fetchKind struct{ span, operation string }
+
+var (
+	plainFetch = &fetchKind{span: "kafka.Fetch", operation: "fetch"}
+	sharedOnes = &fetchKind{span: "kafka.ShareFetch", operation: "share_fetch"}
+)
+
+// delivered is what a fetch brings of a partition.
+type delivered struct {
+	id          wal.ID
+	topic       string              // empty: look it up
+	first, next int64               // the offsets
+	acquired    []share.Acquisition // those of them that a share fetch brings
+	bytes       int
+	cold        bool // from the object store or its cache
+	records     [][]byte
+}
+
+// brings tells whether records of a producer are among what is delivered: their batch may begin below what the client asked for,
+// and a member of a share group gets what no other member has.
+func (d *delivered) brings(e *trail.Entry) bool {
+	if d.acquired == nil {
+		return e.Last >= d.first
+	}
+	return slices.ContainsFunc(d.acquired, func(a share.Acquisition) bool { return a.First <= e.Last && e.First <= a.Last })
+}
+
+// begin begins the fetch's own span, if it is sampled. It returns a context with it.
+func (f *fetchTrace) begin() context.Context {
+	a, r := f.api, f.r
+	if f.span != nil {
+		return trace.ContextWithSpan(a.ctx, f.span)
 	}
 	ctx, sampled := a.Gate.Begin(a.ctx)
 	if !sampled {
 		return a.ctx
 	}
-	ctx, span := a.Tracer.Start(ctx, "kafka.Fetch", trace.WithTimestamp(r.Received), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	attributes := []attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"),
-		attribute.String("messaging.operation.name", "fetch"),
+		attribute.String("messaging.operation.name", f.kind.operation),
 		attribute.Int("kafka.api.version", int(r.Version)),
 		attribute.String("messaging.client.id", clientIDOf(r)),
 		attribute.String("network.peer.address", hostOf(r.Conn.RemoteAddr())),
-		attribute.Int("tideline.partitions", len(op.parts)),
-		attribute.Int("tideline.fetch.min_bytes", int(op.req.MinBytes)),
-		attribute.Int("tideline.fetch.max_wait_ms", int(op.req.MaxWaitMillis)),
-	))
-	op.spans.fetch = span
+		attribute.Int("tideline.partitions", f.partitions),
+		attribute.Int("tideline.fetch.min_bytes", int(f.minBytes)),
+		attribute.Int("tideline.fetch.max_wait_ms", int(f.maxWait)),
+	}
+	ctx, f.span = a.Tracer.Start(ctx, f.kind.span, trace.WithTimestamp(r.Received), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(f.withGroup(attributes)...))
 	return ctx
 }
 
-// traceCold begins the span of a read of the object store; the end tells how it went.
-func (op *fetchOp) traceCold(ctx context.Context) (context.Context, func()) {
-	traced := op.begin()
-	if op.spans.fetch == nil {
+func (f *fetchTrace) withGroup(attributes []attribute.KeyValue) []attribute.KeyValue {
+	if f.groupName == "" {
+		return attributes
+	}
+	return append(attributes, attribute.String("messaging.consumer.group.name", f.groupName))
+}
+
+// cold begins the span of a read of the object store; the end tells how it went.
+func (f *fetchTrace) cold(ctx context.Context) (context.Context, func()) {
+	traced := f.begin()
+	if f.span == nil {
 		return ctx, func() {}
 	}
-	ctx, span := op.api.Tracer.Start(trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(traced)), "fetch.object",
-		trace.WithTimestamp(op.times.asked))
+	ctx, span := f.api.Tracer.Start(trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(traced)), "fetch.object",
+		trace.WithTimestamp(f.times.asked))
 	return ctx, func() {
-		t := &op.times
+		t := &f.times
 		if !t.cold.Waited {
 			span.SetName("fetch.cache")
 		}
@@ -91,57 +146,58 @@ func (t *fetchTimes) coldAttributes() []attribute.KeyValue {
 	}
 }
 
-// trace makes the spans of a fetch that is about to be answered, and counts its stages. sent ends those that are open.
-func (op *fetchOp) trace() {
-	a, t := op.api, &op.times
-	bytes, failed := 0, int16(0)
-	for i := range op.parts {
-		part := &op.parts[i]
-		bytes += part.bytes
-		if failed == 0 {
-			failed = part.resp.ErrorCode
-		}
+// deliver notes what a fetch brings, for answer.
+func (f *fetchTrace) deliver(d delivered) {
+	if f.api.Gate != nil {
+		f.delivers = append(f.delivers, d)
 	}
-	if failed == 0 {
-		failed = op.resp.ErrorCode
-	}
+}
+
+// answer makes the spans of a fetch that is about to be answered, and counts its stages. sent ends those that are open.
+// failed is the first error of the answer; worth says that it has something in it without records and errors.
+func (f *fetchTrace) answer(failed int16, worth bool) {
+	a := f.api
 	var shared trace.SpanContext
 	if a.Gate != nil {
-		if bytes > 0 || failed != 0 {
-			op.begin()
+		if len(f.delivers) > 0 || failed != 0 || worth {
+			f.begin()
 		}
-		if op.spans.fetch != nil {
-			shared = op.spans.fetch.SpanContext()
-			op.stages(bytes, failed)
+		if f.span != nil {
+			shared = f.span.SpanContext()
+			f.stages(failed)
 		}
-		if bytes > 0 {
-			op.deliver(shared)
-		}
+		f.show(shared)
 	}
-	a.fetchStages.observe(t, shared)
+	a.fetchStages.observe(&f.times, shared)
 }
 
-// stages makes the spans below kafka.Fetch, but the one of a cold read, which is there already.
-func (op *fetchOp) stages(bytes int, failed int16) {
-	t, span := &op.times, op.spans.fetch
-	span.SetAttributes(attribute.Int("tideline.bytes", bytes))
+// stages makes the spans below the fetch's own, but the one of a cold read, which is there already.
+func (f *fetchTrace) stages(failed int16) {
+	bytes, local := 0, 0 // what did not come from the object store or its cache
+	for i := range f.delivers {
+		d := &f.delivers[i]
+		if bytes += d.bytes; !d.cold {
+			local += d.bytes
+		}
+	}
+	f.span.SetAttributes(attribute.Int("tideline.bytes", bytes))
 	if failed != 0 {
 		if err := kerr.TypedErrorForCode(failed); err != nil {
-			span.SetAttributes(attribute.String("error.type", err.Message))
-			span.SetStatus(otelcodes.Error, err.Message)
+			f.span.SetAttributes(attribute.String("error.type", err.Message))
+			f.span.SetStatus(otelcodes.Error, err.Message)
 		}
 	}
-	ctx := trace.ContextWithSpan(op.api.ctx, span)
+	t, ctx := &f.times, trace.ContextWithSpan(f.api.ctx, f.span)
 	if t.waited > 0 {
-		op.stage(ctx, "fetch.purgatory", t.first, t.woken)
+		f.stage(ctx, "fetch.purgatory", t.first, t.woken)
 	}
 	if name := t.localName(); name != "" {
-		op.stage(ctx, name, t.looked, t.found, attribute.Int("tideline.bytes", op.localBytes()))
+		f.stage(ctx, name, t.looked, t.found, attribute.Int("tideline.bytes", local))
 	}
 }
 
-func (op *fetchOp) stage(ctx context.Context, name string, start, end time.Time, attributes ...attribute.KeyValue) {
-	_, s := op.api.Tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithAttributes(attributes...))
+func (f *fetchTrace) stage(ctx context.Context, name string, start, end time.Time, attributes ...attribute.KeyValue) {
+	_, s := f.api.Tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithAttributes(attributes...))
 	s.End(trace.WithTimestamp(end))
 }
 
@@ -162,28 +218,18 @@ func (t *fetchTimes) coldName() string {
 	return "fetch.cache"
 }
 
-// localBytes is how much of the answer did not come from the object store or its cache.
-func (op *fetchOp) localBytes() (n int) {
-	for i := range op.parts {
-		if part := &op.parts[i]; !part.cold {
-			n += part.bytes
-		}
-	}
-	return n
-}
-
-// deliver shows the fetch in the traces of those whose records it brings.
-func (op *fetchOp) deliver(shared trace.SpanContext) {
-	a := op.api
+// show shows the fetch in the traces of those whose records it brings.
+func (f *fetchTrace) show(shared trace.SpanContext) {
+	a := f.api
 	left, looks := maxDelivered, maxDeliveryLooks
-	for i := range op.parts {
-		part := &op.parts[i]
-		if part.bytes == 0 || left == 0 {
-			continue
+	for i := range f.delivers {
+		d := &f.delivers[i]
+		if left == 0 {
+			break
 		}
-		found := a.Trail.Between(part.id.Topic, part.id.Partition, part.offset, part.next, left)
-		if len(found) == 0 && (part.cold || op.times.local == localDisk) {
-			for _, b := range part.records {
+		found := a.Trail.Between(d.id.Topic, d.id.Partition, d.first, d.next, left)
+		if len(found) == 0 && (d.cold || f.times.local == localDisk) {
+			for _, b := range d.records {
 				if looks == 0 || len(found) == left {
 					break
 				}
@@ -192,8 +238,8 @@ func (op *fetchOp) deliver(shared trace.SpanContext) {
 			}
 		}
 		for j := range found {
-			if e := &found[j]; e.Last >= part.offset { // the batch may begin below what the client asked for
-				op.copyInto(part, e, shared)
+			if e := &found[j]; d.brings(e) {
+				f.copyInto(d, e, shared)
 				left--
 			}
 		}
@@ -201,8 +247,8 @@ func (op *fetchOp) deliver(shared trace.SpanContext) {
 }
 
 // copyInto shows the fetch in the trace of a producer.
-func (op *fetchOp) copyInto(part *fetchPart, e *trail.Entry, shared trace.SpanContext) {
-	a, t := op.api, &op.times
+func (f *fetchTrace) copyInto(d *delivered, e *trail.Entry, shared trace.SpanContext) {
+	a, t := f.api, &f.times
 	ctx := trace.ContextWithRemoteSpanContext(a.ctx, e.Context)
 	if !shared.IsValid() { // else the span shows it because it links to what is sampled
 		var sampled bool
@@ -210,39 +256,42 @@ func (op *fetchOp) copyInto(part *fetchPart, e *trail.Entry, shared trace.SpanCo
 			return
 		}
 	}
-	options := []trace.SpanStartOption{trace.WithTimestamp(op.r.Received), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+	attributes := []attribute.KeyValue{
 		attribute.String("messaging.system", "kafka"),
-		attribute.String("messaging.operation.name", "fetch"),
+		attribute.String("messaging.operation.name", f.kind.operation),
 		attribute.String("messaging.operation.type", "receive"),
-		attribute.String("messaging.destination.name", op.topicOf(part)),
-		attribute.String("messaging.destination.partition.id", strconv.Itoa(int(part.id.Partition))),
+		attribute.String("messaging.destination.name", f.topicOf(d)),
+		attribute.String("messaging.destination.partition.id", strconv.Itoa(int(d.id.Partition))),
 		attribute.Int64("messaging.kafka.offset", e.First),
 		attribute.Int64("messaging.batch.message_count", e.Last-e.First+1),
-		attribute.String("messaging.client.id", clientIDOf(op.r)),
-		attribute.String("network.peer.address", hostOf(op.r.Conn.RemoteAddr())),
-		attribute.Int("tideline.bytes", part.bytes),
-	)}
+		attribute.String("messaging.client.id", clientIDOf(f.r)),
+		attribute.String("network.peer.address", hostOf(f.r.Conn.RemoteAddr())),
+		attribute.Int("tideline.bytes", d.bytes),
+	}
+	options := []trace.SpanStartOption{
+		trace.WithTimestamp(f.r.Received), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(f.withGroup(attributes)...),
+	}
 	if shared.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: shared}))
 	}
-	ctx, span := a.Tracer.Start(ctx, "kafka.Fetch", options...)
-	if part.cold {
-		op.stage(ctx, t.coldName(), t.asked, t.came, t.coldAttributes()...)
+	ctx, span := a.Tracer.Start(ctx, f.kind.span, options...)
+	if d.cold {
+		f.stage(ctx, t.coldName(), t.asked, t.came, t.coldAttributes()...)
 	} else if name := t.localName(); name != "" {
-		op.stage(ctx, name, t.looked, t.found)
+		f.stage(ctx, name, t.looked, t.found)
 	}
-	if op.spans.fetch != nil {
-		op.spans.fetch.AddLink(trace.Link{SpanContext: e.Context})
+	if f.span != nil {
+		f.span.AddLink(trace.Link{SpanContext: e.Context})
 	}
-	op.spans.copies = append(op.spans.copies, span)
+	f.copies = append(f.copies, span)
 }
 
-// topicOf is the name of a part's topic, which requests of newer versions do not tell.
-func (op *fetchOp) topicOf(part *fetchPart) string {
-	if part.topic != "" {
-		return part.topic
+// topicOf is the name of the topic of what is delivered, which requests of newer versions do not tell.
+func (f *fetchTrace) topicOf(d *delivered) string {
+	if d.topic != "" {
+		return d.topic
 	}
-	t, ok := op.api.Metadata.Image().TopicByID(part.id.Topic)
+	t, ok := f.api.Metadata.Image().TopicByID(d.id.Topic)
 	if !ok {
 		return ""
 	}
@@ -258,21 +307,22 @@ func clientIDOf(r *server.Request) string {
 }
 
 // sent ends what is open, when the answer was written or its client has gone.
-func (op *fetchOp) sent(now time.Time) {
-	a, t, s := op.api, &op.times, &op.spans
+func (f *fetchTrace) sent(now time.Time) {
+	a, t := f.api, &f.times
 	if !t.answered.IsZero() {
 		a.fetchStages.send.Observe(now.Sub(t.answered).Seconds())
 	}
-	if s.fetch != nil {
+	if f.span != nil {
 		if !t.answered.IsZero() {
-			op.stage(trace.ContextWithSpan(a.ctx, s.fetch), "fetch.send", t.answered, now)
+			f.stage(trace.ContextWithSpan(a.ctx, f.span), "fetch.send", t.answered, now)
 		}
-		s.fetch.End(trace.WithTimestamp(now))
-		s.fetch = nil
+		f.span.End(trace.WithTimestamp(now))
+		f.span = nil
 	}
-	for i, c := range s.copies {
+	for i, c := range f.copies {
 		c.End(trace.WithTimestamp(now))
-		s.copies[i] = nil
+		f.copies[i] = nil
 	}
-	s.copies = s.copies[:0]
+	clear(f.delivers)
+	f.copies, f.delivers, f.times = f.copies[:0], f.delivers[:0], fetchTimes{}
 }

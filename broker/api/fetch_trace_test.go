@@ -28,7 +28,7 @@ func TestFetchesOfNoTraceAllocateNothing(t *testing.T) {
 	})
 	on.Gate, on.Trail, on.Looker = gate, trail.New(8), trail.NewLooker(0)
 	for name, a := range map[string]*API{"off": off, "on": on} {
-		op := &fetchOp{api: a}
+		op := &fetchOp{fetchTrace: fetchTrace{api: a, kind: plainFetch}}
 		chunk := &wal.Chunk{Bytes: 100, DiskBytes: 100}
 		op.parts = []fetchPart{{bytes: 100, next: 1, records: [][]byte{make([]byte, 100)}}}
 		now := time.Unix(1000, 0)

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelinehq/tideline/broker/partition"
 	"github.com/tidelinehq/tideline/broker/purgatory"
@@ -19,21 +21,21 @@ import (
 // side; when all are over it is answered. One goroutine has the fetch at a time.
 type shareOp struct {
 	shareMember
-	api     *API
+	fetchTrace
 	c       *Call
 	resp    *kmsg.ShareFetchResponse
 	session *shareSession
 	left    countdown
 	acks    []*shareAck
 
-	isolation          partition.Isolation
-	maxBytes, minBytes int32
-	wanted             share.Wanted
-	deadline           time.Time // when a member that waits for more gets what there is
-	parts              []sharePart
-	granted            int64
-	watched            *purgatory.Parked
-	rounds             int
+	isolation partition.Isolation
+	maxBytes  int32
+	wanted    share.Wanted
+	deadline  time.Time // when a member that waits for more gets what there is
+	parts     []sharePart
+	granted   int64
+	watched   *purgatory.Parked
+	rounds    int
 }
 
 // shareAck is what a request says of records of one partition, and what became of it.
@@ -56,8 +58,10 @@ func (op *shareOp) serve(last, inline bool) {
 		return
 	}
 	op.granted = op.api.responseBytes.take(int64(op.maxBytes), minFetchGrant)
-	began, failed := op.begin()
+	began, failed := op.beginAll()
+	op.times.look(op.api.now())
 	bytes, cold, broken := op.readLocals(began)
+	op.times.found = op.api.now()
 	failed = failed || broken
 	switch {
 	case cold > 0 && inline:
@@ -80,7 +84,11 @@ func (op *shareOp) serve(last, inline bool) {
 func (op *shareOp) finish(began, cold int) {
 	ctx, cancel := context.WithTimeout(op.api.ctx, coldReadTimeout)
 	defer cancel()
+	op.times.asked = op.api.now()
+	ctx, traced := op.cold(ctx)
 	op.readCold(ctx, began, cold)
+	op.times.came = op.api.now()
+	traced()
 	op.acquire(false)
 }
 
@@ -153,7 +161,8 @@ func (op *shareOp) park(have int) {
 			parts, seen = append(parts, part.p), append(seen, part.seen)
 		}
 	}
-	wait := op.deadline.Sub(op.api.now())
+	now := op.api.now()
+	wait := op.deadline.Sub(now)
 	if wait <= 0 {
 		op.again(true)
 		return
@@ -161,8 +170,10 @@ func (op *shareOp) park(have int) {
 	l := leaverOf(op.c.raw)
 	// The fetch may go on before it is known to all that it waits for.
 	ready := make(chan struct{})
+	op.times.park(now)
 	parked := op.api.Purgatory.Hold(op.isolation == partition.ReadCommitted, parts, seen, max(int64(op.minBytes)-int64(have), 1), wait, func(last bool) {
 		<-ready
+		op.times.wake(op.api.now())
 		op.again(last)
 	})
 	if parked == nil {
@@ -201,6 +212,7 @@ func (op *shareOp) recovered() {
 		return
 	}
 	op.giveUp()
+	op.sent(op.api.now())
 	op.api.panicked(op.c.raw.Conn, p) // which closes the connection, and with it the session
 	if !op.c.replied.Swap(true) {
 		op.c.raw.Respond(server.Response{None: true, Close: true})
@@ -226,17 +238,47 @@ func (op *shareOp) respond() {
 	op.api.responseBytes.give(op.granted - used)
 	op.granted = used
 	buffers := appendShareFetch(op.resp, records)
-	op.c.replyBuffers(buffers, func() {
+	op.trace()
+	op.times.answered = op.api.now()
+	op.c.replyBuffers(buffers, exemplar(op.span), func() {
+		op.sent(op.api.now())
 		op.release()
 		op.api.responseBytes.give(op.granted)
 	})
 }
 
-// replyBuffers sends a response that was encoded already. done is called when the bytes
-// are not needed any more.
-func (c *Call) replyBuffers(buffers net.Buffers, done func()) {
+// replyBuffers sends a response that was encoded already; span is the request's, nil where there is none. done is called when
+// the bytes are not needed any more.
+func (c *Call) replyBuffers(buffers net.Buffers, span *trace.SpanContext, done func()) {
 	c.replied.Store(true)
-	c.raw.Respond(server.Response{Buffers: buffers, Done: done, Span: c.API.traced(c.raw)})
+	c.raw.Respond(server.Response{Buffers: buffers, Done: done, Span: span})
+}
+
+// trace tells the trace what the answer has.
+func (op *shareOp) trace() {
+	failed := op.resp.ErrorCode
+	for i := range op.resp.Topics {
+		for j := range op.resp.Topics[i].Partitions {
+			if p := &op.resp.Topics[i].Partitions[j]; failed == 0 {
+				failed = cmp.Or(p.ErrorCode, p.AcknowledgeErrorCode)
+			}
+		}
+	}
+	for i := range op.parts {
+		part := &op.parts[i]
+		if len(part.acquired) == 0 {
+			continue
+		}
+		bytes := 0
+		for _, b := range part.records {
+			bytes += len(b)
+		}
+		op.deliver(delivered{
+			id: part.id, first: part.acquired[0].First, next: part.acquired[len(part.acquired)-1].Last + 1,
+			acquired: part.acquired, bytes: bytes, cold: part.cold, records: part.records,
+		})
+	}
+	op.answer(failed, len(op.acks) > 0)
 }
 
 // fill makes the response: the partitions that have news, and those of which the

@@ -30,9 +30,9 @@ type sharePart struct {
 	err      error
 }
 
-// begin looks for partitions that have something to acquire. It returns how many there
+// beginAll looks for partitions that have something to acquire. It returns how many there
 // are, and whether one has an error to tell.
-func (op *shareOp) begin() (began int, failed bool) {
+func (op *shareOp) beginAll() (began int, failed bool) {
 	for i := range op.parts {
 		part := &op.parts[i]
 		*part = sharePart{id: part.id}
@@ -82,6 +82,7 @@ func (op *shareOp) readLocals(began int) (bytes, cold int, failed bool) {
 			part.err = err
 		case chunk != nil:
 			part.chunk, part.records, part.held = chunk, chunk.Buffers, max(chunk.Bytes, chunk.Held())
+			op.times.read(chunk)
 			if op.isolation == partition.ReadCommitted && !part.abortedLocal(chunk.NextOffset) {
 				cold++
 				continue
@@ -119,6 +120,7 @@ func (op *shareOp) readCold(ctx context.Context, began, n int) {
 			continue
 		}
 		part.chunk, part.records, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes
+		op.times.cold.Add(&r.Chunk.Stats)
 		if op.isolation == partition.ReadCommitted {
 			one := fetchPart{id: part.id, offset: part.from, p: part.p}
 			if part.aborted, part.err = op.api.abortedBoth(ctx, &one, r.Chunk.NextOffset); part.err != nil {
