@@ -99,7 +99,7 @@ func (b *Broker) tierStatus(w http.ResponseWriter, r *http.Request) {
 	s.OpenUploads = int64(image.IntentCount())
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(&s); err != nil {
-		b.logger.Debug("tier status was not read to its end", "error", err)
+		b.logger.DebugContext(r.Context(), "tier status was not read to its end", "error", err)
 	}
 }
 

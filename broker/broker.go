@@ -260,7 +260,7 @@ func (b *Broker) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
 	if err := b.member.Shutdown(ctx); err != nil {
-		b.logger.Warn("stopping with partitions that were not handed over", "error", err)
+		b.logger.WarnContext(ctx, "stopping with partitions that were not handed over", "error", err)
 	}
 }
 
@@ -334,7 +334,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 	b.stopExporter(ctx)
 	if b.stopTracing != nil {
 		if err := b.stopTracing(ctx); err != nil {
-			b.logger.Warn("the last spans were not exported", "error", err)
+			b.logger.WarnContext(ctx, "the last spans were not exported", "error", err)
 		}
 	}
 	return errors.Join(errs...)

@@ -37,6 +37,6 @@ func (b *Broker) stopExporter(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, exporterTimeout)
 	defer cancel()
 	if err := b.exporter.Close(ctx); err != nil {
-		b.logger.Warn("the last metrics of clients were not exported", "error", err)
+		b.logger.WarnContext(ctx, "the last metrics of clients were not exported", "error", err)
 	}
 }

@@ -172,10 +172,10 @@ func (k *isrKeeper) propose(ctx context.Context, wishes []wished, changes []comm
 			x.p.Refused(&x.w) // nothing has changed, and nothing that was asked before will
 			continue
 		}
-		k.logger.Debug("isr changed", "topic", x.p.Topic(), "partition", x.p.ID().Partition, "members", len(x.w.ISR))
+		k.logger.DebugContext(ctx, "isr changed", "topic", x.p.Topic(), "partition", x.p.ID().Partition, "members", len(x.w.ISR))
 	}
 	if err != nil {
-		k.logger.Info("the outcome of isr changes is not known, they are asked for again", "partitions", len(wishes)-len(results), "error", err)
+		k.logger.InfoContext(ctx, "the outcome of isr changes is not known, they are asked for again", "partitions", len(wishes)-len(results), "error", err)
 	}
 	return open
 }

@@ -222,6 +222,6 @@ func (b *Broker) stopObserving(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, exporterTimeout)
 	defer cancel()
 	if err := b.stopMetrics(ctx); err != nil {
-		b.logger.Warn("the last metrics were not exported", "error", err)
+		b.logger.WarnContext(ctx, "the last metrics were not exported", "error", err)
 	}
 }

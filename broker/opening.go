@@ -183,7 +183,7 @@ func (b *Broker) openStore(ctx context.Context) error {
 		if check.Err() == nil {
 			return fmt.Errorf("object.store %s: %w", b.cfg.ObjectStore, err)
 		}
-		logger.Warn("the object store does not answer; the broker serves what is on its disk and uploads later", "error", err)
+		logger.WarnContext(ctx, "the object store does not answer; the broker serves what is on its disk and uploads later", "error", err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (b *Broker) removeExpired(ctx context.Context) {
 				continue // somebody has removed it meanwhile, or renewed it
 			}
 			if err != nil {
-				b.logger.Warn("expired delegation tokens remain until the next look", "error", err)
+				b.logger.WarnContext(ctx, "expired delegation tokens remain until the next look", "error", err)
 				return
 			}
 		}

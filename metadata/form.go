@@ -208,7 +208,7 @@ func (s *Seeds) Form(ctx context.Context) (Formation, error) {
 		}
 		if waiting != told {
 			told = waiting
-			logger.Info("waiting for the cluster", "for", waiting)
+			logger.InfoContext(ctx, "waiting for the cluster", "for", waiting)
 		}
 		retry := time.NewTimer(formRetry)
 		select {

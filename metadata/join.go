@@ -66,7 +66,7 @@ func (s *Store) join(ctx context.Context, fresh bool) (groupAnswer, error) {
 	j := joiner{node: s.node, fresh: fresh, cluster: s.knownCluster(), address: s.advertise}
 	own := func(ctx context.Context) groupAnswer { return s.admit(ctx, &j) }
 	return s.askGroup(ctx, JoinRequest, j.append(nil), own, func(reason string) {
-		s.logger.Info("waiting to be a member of the metadata group", "for", reason)
+		s.logger.InfoContext(ctx, "waiting to be a member of the metadata group", "for", reason)
 	})
 }
 
@@ -80,9 +80,9 @@ func (s *Store) serveJoin(ctx context.Context, from peer.Identity, request []byt
 	a := s.admit(ctx, &j)
 	switch a.outcome {
 	case groupRefused:
-		s.logger.Warn("a broker can not join", "node", j.node, "address", j.address, "reason", a.reason)
+		s.logger.WarnContext(ctx, "a broker can not join", "node", j.node, "address", j.address, "reason", a.reason)
 	case groupNotNow: // it repeats itself, and says so in its own log
-		s.logger.Debug("a broker can not join yet", "node", j.node, "address", j.address, "reason", a.reason)
+		s.logger.DebugContext(ctx, "a broker can not join yet", "node", j.node, "address", j.address, "reason", a.reason)
 	}
 	return a.append(nil), nil
 }
@@ -152,7 +152,7 @@ func (s *Store) admit(ctx context.Context, j *joiner) groupAnswer {
 	if j.fresh {
 		s.changes.admit(j.node, j.incarnation)
 	}
-	s.logger.Info("metadata group: a broker is a member", "node", j.node, "address", j.address, "fresh", j.fresh, "known", at >= 0)
+	s.logger.InfoContext(ctx, "metadata group: a broker is a member", "node", j.node, "address", j.address, "fresh", j.fresh, "known", at >= 0)
 	return a
 }
 

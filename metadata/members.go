@@ -150,7 +150,7 @@ func (s *Store) changeThroughLeader(ctx context.Context, c MemberChange) error {
 		return a.result(c)
 	}
 	_, err := s.askGroup(ctx, MembersRequest, c.append(nil), own, func(reason string) {
-		s.logger.Info("waiting for a change of the metadata group", "change", c.Kind, "node", c.Node, "for", reason)
+		s.logger.InfoContext(ctx, "waiting for a change of the metadata group", "change", c.Kind, "node", c.Node, "for", reason)
 	})
 	switch {
 	case err == nil, errors.Is(err, ErrRefused), errors.Is(err, ErrNoChange), errors.Is(err, ErrNotMember):
@@ -200,7 +200,7 @@ func (s *Store) serveMembers(ctx context.Context, from peer.Identity, request []
 		return a.append(nil), nil
 	}
 	a := s.change(ctx, c)
-	s.logger.Info("another broker asks for a change of the metadata group", "from", from.Node, "change", c.Kind, "node", c.Node, "reason", a.reason)
+	s.logger.InfoContext(ctx, "another broker asks for a change of the metadata group", "from", from.Node, "change", c.Kind, "node", c.Node, "reason", a.reason)
 	return a.append(nil), nil
 }
 
@@ -268,7 +268,7 @@ func (s *Store) change(ctx context.Context, c MemberChange) groupAnswer {
 	if err != nil {
 		return refuse(groupNotNow, "%v", err)
 	}
-	s.logger.Info("metadata group: a member changed", "change", c.Kind, "node", c.Node)
+	s.logger.InfoContext(ctx, "metadata group: a member changed", "change", c.Kind, "node", c.Node)
 	return a
 }
 

@@ -178,7 +178,7 @@ func (s *Store) serveRelay(ctx context.Context, from peer.Identity, request []by
 		return binary.BigEndian.AppendUint64([]byte{relayVersion, byte(o)}, index)
 	}
 	if _, err := record.Decode(command); err != nil {
-		s.logger.Warn("another broker proposes what this one can not read", "node", from.Node, "error", err)
+		s.logger.WarnContext(ctx, "another broker proposes what this one can not read", "node", from.Node, "error", err)
 		return answer(relayRefused, 0), nil
 	}
 	node := s.relay.node(from.Node)

@@ -113,8 +113,8 @@ func (s *successor) stand(ctx context.Context, gone quorum.Member) {
 	if ctx.Err() != nil {
 		return
 	}
-	s.store.logger.Info("the metadata leader is gone: standing for election", "leader", gone.ID, "address", gone.Address, "ahead", ahead)
+	s.store.logger.InfoContext(ctx, "the metadata leader is gone: standing for election", "leader", gone.ID, "address", gone.Address, "ahead", ahead)
 	if err := s.group.Campaign(gone.ID); err != nil {
-		s.store.logger.Warn("no early election, the timeout decides", "error", err)
+		s.store.logger.WarnContext(ctx, "no early election, the timeout decides", "error", err)
 	}
 }

@@ -44,7 +44,7 @@ func (e *Engine) sweepIntents(ctx context.Context) {
 			continue
 		}
 		if err := e.o.Ledger.AbortUpload(ctx, i.Object, e.due()); err != nil {
-			e.o.Logger.Info("abandoned upload not aborted yet", "object", fmt.Sprintf("%x", i.Object), "error", err)
+			e.o.Logger.InfoContext(ctx, "abandoned upload not aborted yet", "object", fmt.Sprintf("%x", i.Object), "error", err)
 			return // the ledger has trouble; the next turn goes on
 		}
 		e.m.abandonedIntents.Inc()
@@ -60,7 +60,7 @@ func (e *Engine) collect(ctx context.Context) (more bool) {
 		}
 		if e.o.Fence != nil {
 			if err := e.o.Fence(ctx); err != nil {
-				e.o.Logger.Warn("garbage not deleted", "error", err)
+				e.o.Logger.WarnContext(ctx, "garbage not deleted", "error", err)
 				return false
 			}
 		}
@@ -122,7 +122,7 @@ func (e *Engine) collectBatch(ctx context.Context, batch []Garbage) bool {
 		e.traceFailed(ctx, "tiering.collect", start, err)
 		if ctx.Err() == nil {
 			e.m.deleteFailures.Add(float64(len(batch)))
-			e.o.Logger.Warn("garbage not deleted", "objects", len(batch), "error", err)
+			e.o.Logger.WarnContext(ctx, "garbage not deleted", "objects", len(batch), "error", err)
 		}
 		return false
 	}
@@ -158,7 +158,7 @@ func (e *Engine) collectBatch(ctx context.Context, batch []Garbage) bool {
 		return false
 	}
 	if err := e.o.Ledger.CollectGarbage(ctx, gone); err != nil {
-		e.o.Logger.Info("deleted garbage not forgotten yet", "objects", len(gone), "error", err) // deleted once more then
+		e.o.Logger.InfoContext(ctx, "deleted garbage not forgotten yet", "objects", len(gone), "error", err) // deleted once more then
 		return false
 	}
 	e.m.deletedObjects.Add(float64(len(gone)))

@@ -44,7 +44,7 @@ func (e *Engine) commit(ctx context.Context, object [16]byte, size int64, items 
 				continue
 			}
 			e.m.commitRefusals.Inc()
-			e.o.Logger.Info("section refused", "partition", it.lease.id, "base", it.segment.Base, "expected", it.expected, "error", err)
+			e.o.Logger.InfoContext(ctx, "section refused", "partition", it.lease.id, "base", it.segment.Base, "expected", it.expected, "error", err)
 			if errors.Is(err, ErrHotFull) {
 				continue // its spill is due
 			}
@@ -69,7 +69,7 @@ func propose(ctx context.Context, e *Engine, what string, entries int, command f
 			return nil, false, err
 		}
 		if errors.Is(err, ErrRefused) {
-			e.o.Logger.Warn("command refused", "command", what, "error", err)
+			e.o.Logger.WarnContext(ctx, "command refused", "command", what, "error", err)
 			return nil, false, err
 		}
 		if ctx.Err() != nil {

@@ -82,7 +82,7 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 	case errors.Is(err, errCompactStopped):
 		return false, time.Time{}, nil
 	case errors.Is(err, manifest.ErrChanged): // retention was faster
-		e.o.Logger.Info("compaction begins anew", "partition", l.id, "error", err)
+		e.o.Logger.InfoContext(ctx, "compaction begins anew", "partition", l.id, "error", err)
 		return true, time.Time{}, nil
 	case err != nil:
 		return true, time.Time{}, err
@@ -93,7 +93,7 @@ func (e *Engine) compactPartition(ctx context.Context, l *Lease, settings Settin
 	e.m.compactSeconds.Observe(e.o.Now().Sub(start).Seconds())
 	s := &c.filter.Stats
 	e.m.compactRemoved.Add(float64(s.RecordsRead - s.RecordsKept))
-	e.o.Logger.Info("partition compacted", "partition", l.id, "from", c.plan.From, "to", c.end, "records_read", s.RecordsRead, "records_kept", s.RecordsKept)
+	e.o.Logger.InfoContext(ctx, "partition compacted", "partition", l.id, "from", c.plan.From, "to", c.end, "records_read", s.RecordsRead, "records_kept", s.RecordsKept)
 	return true, time.Time{}, nil
 }
 
@@ -229,7 +229,7 @@ func (c *compaction) index(ctx context.Context, segs []manifest.Segment) error {
 		}
 		if full {
 			c.e.m.compactFull.Inc()
-			c.e.o.Logger.Info("more keys than compaction takes at once, the rest follows", "partition", c.l.id, "keys", c.keys.Len(), "offset", c.end)
+			c.e.o.Logger.InfoContext(ctx, "more keys than compaction takes at once, the rest follows", "partition", c.l.id, "keys", c.keys.Len(), "offset", c.end)
 			return nil
 		}
 		c.end = s.End
@@ -271,7 +271,7 @@ func (c *compaction) rewrite(ctx context.Context, in []manifest.Segment) error {
 	}
 	c.e.m.compactReplaced.Add(float64(len(in)))
 	c.e.m.compactWrittenBytes.Add(float64(data.size))
-	c.e.o.Logger.Debug("segments replaced", "partition", c.l.id, "base", seg.Base, "end", seg.End, "segments", len(in), "bytes_before", before, "bytes", seg.LogBytes)
+	c.e.o.Logger.DebugContext(ctx, "segments replaced", "partition", c.l.id, "base", seg.Base, "end", seg.End, "segments", len(in), "bytes_before", before, "bytes", seg.LogBytes)
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (e *Engine) compactDirtiest(ctx context.Context, leases []*Lease, settings 
 		}
 		plan, err := e.planCompaction(ctx, l.id, &view, &settings[i], view.Tiered)
 		if err != nil {
-			e.o.Logger.Warn("partition not looked at for compaction", "partition", l.id, "error", err)
+			e.o.Logger.WarnContext(ctx, "partition not looked at for compaction", "partition", l.id, "error", err)
 			r.next[i] = now.Add(backoffLast)
 			continue
 		}
@@ -150,7 +150,7 @@ func (e *Engine) compactDirtiest(ctx context.Context, leases []*Lease, settings 
 		}
 		if err != nil {
 			e.m.compactFailures.Inc()
-			e.o.Logger.Warn("partition not compacted", "partition", l.id, "error", err)
+			e.o.Logger.WarnContext(ctx, "partition not compacted", "partition", l.id, "error", err)
 		}
 		r.next[c.at] = next
 		if started || err != nil {

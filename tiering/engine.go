@@ -195,7 +195,7 @@ func (e *Engine) due() time.Time { return e.o.Now().Add(e.o.Grace) }
 // abort gives an object up. When the ledger cannot be reached the sweep of abandoned intents does it later.
 func (e *Engine) abort(ctx context.Context, object [16]byte) {
 	if err := e.o.Ledger.AbortUpload(ctx, object, e.due()); err != nil {
-		e.o.Logger.Info("upload not aborted yet, its intent stays open", "object", fmt.Sprintf("%x", object), "error", err)
+		e.o.Logger.InfoContext(ctx, "upload not aborted yet, its intent stays open", "object", fmt.Sprintf("%x", object), "error", err)
 	}
 }
 

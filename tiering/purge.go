@@ -29,7 +29,7 @@ func (e *Engine) purge(ctx context.Context) (more bool) {
 					return false
 				}
 				// What cannot be read cannot be released; the others go on, and this one is tried again.
-				e.o.Logger.Warn("deleted partition not purged", "partition", id, "error", err)
+				e.o.Logger.WarnContext(ctx, "deleted partition not purged", "partition", id, "error", err)
 				e.m.purgeFailures.Inc()
 				continue
 			}
@@ -41,7 +41,7 @@ func (e *Engine) purge(ctx context.Context) (more bool) {
 			continue
 		}
 		if err := e.o.Ledger.PurgeDone(ctx, p.Topic); err != nil && !errors.Is(err, ErrRefused) {
-			e.o.Logger.Info("purged topic not forgotten yet", "error", err)
+			e.o.Logger.InfoContext(ctx, "purged topic not forgotten yet", "error", err)
 			return false
 		}
 	}

@@ -66,13 +66,13 @@ func (r *Reader) relocate(ctx context.Context, id partitionID, offset int64, seg
 	}
 	if now.Object == seg.Object && now.Position == seg.Position {
 		err := unreadable(id, seg, cause)
-		r.opts.Logger.Error("the object store lost an object", "error", err)
+		r.opts.Logger.ErrorContext(ctx, "the object store lost an object", "error", err)
 		return nil, err
 	}
 	s, err := r.indexes.Get(ctx, indexKey{id, now})
 	if isMissing(err) {
 		err = unreadable(id, &now, err)
-		r.opts.Logger.Error("the object store lost an object", "error", err)
+		r.opts.Logger.ErrorContext(ctx, "the object store lost an object", "error", err)
 	}
 	return s, err
 }
@@ -86,7 +86,7 @@ func (r *Reader) loadIndex(ctx context.Context, k indexKey) (*section, int64, er
 	if err != nil {
 		if damaged(err) {
 			err = unreadable(k.id, &k.seg, err)
-			r.opts.Logger.Error("section index is damaged", "error", err)
+			r.opts.Logger.ErrorContext(ctx, "section index is damaged", "error", err)
 		}
 		return nil, 0, fmt.Errorf("read section index: %w", err)
 	}

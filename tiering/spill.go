@@ -70,7 +70,7 @@ func (e *Engine) spill(ctx context.Context, leases []*Lease) (err error) {
 		for i, o := range outcomes {
 			if o.Err != nil { // the ledger moved on; the next round does it
 				e.m.commitRefusals.Inc()
-				e.o.Logger.Info("spill refused", "partition", s.Entries[i].ID, "error", o.Err)
+				e.o.Logger.InfoContext(ctx, "spill refused", "partition", s.Entries[i].ID, "error", o.Err)
 				continue
 			}
 			e.o.Locator.Keep(results[done+i])

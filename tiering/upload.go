@@ -39,7 +39,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 		if ctx.Err() != nil {
 			return
 		}
-		e.o.Logger.Warn("object not built", "error", err)
+		e.o.Logger.WarnContext(ctx, "object not built", "error", err)
 		e.traceFailed(ctx, "tiering.roll", start, err)
 		if errors.Is(err, errSpool) {
 			e.spoolFailed(err) // nobody's own fault
@@ -83,7 +83,7 @@ func (e *Engine) upload(ctx context.Context, items []*uploadItem) {
 		it.lease.src.Tiered(it.segment.End)
 	}
 	e.m.uploadBatchBytes.Add(float64(bytes))
-	e.o.Logger.Debug("object uploaded", "object", fmt.Sprintf("%x", object), "bytes", data.size, "batch_bytes", bytes,
+	e.o.Logger.DebugContext(ctx, "object uploaded", "object", fmt.Sprintf("%x", object), "bytes", data.size, "batch_bytes", bytes,
 		"partitions", len(items), "accepted", len(accepted))
 }
 

@@ -118,7 +118,7 @@ func (a *API) listOffset(ctx context.Context, topic string, p *kmsg.ListOffsetsR
 	}
 	if err != nil {
 		rp.ErrorCode = errorCode(err)
-		a.logger.Warn("offset look-up failed", "topic", topic, "partition", p.Partition, "timestamp", p.Timestamp, "error", err)
+		a.logger.WarnContext(ctx, "offset look-up failed", "topic", topic, "partition", p.Partition, "timestamp", p.Timestamp, "error", err)
 		return
 	}
 	rp.Timestamp, rp.Offset, rp.LeaderEpoch = found.Timestamp, found.Offset, found.Epoch

@@ -47,7 +47,7 @@ func (op *fetchOp) abortedCold(ctx context.Context, part *fetchPart, to int64) {
 		part.drop()
 		part.resp.ErrorCode = errorCode(err)
 		op.api.metrics.coldErrors.Inc()
-		op.api.logger.Warn("read from the object store failed: aborted transactions are not known", "topic", part.topic, "partition", part.id.Partition, "offset", part.offset, "error", err)
+		op.api.logger.WarnContext(ctx, "read from the object store failed: aborted transactions are not known", "topic", part.topic, "partition", part.id.Partition, "offset", part.offset, "error", err)
 		return
 	}
 	part.setAborted(txns)

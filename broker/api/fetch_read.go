@@ -188,7 +188,7 @@ func (op *fetchOp) readCold(ctx context.Context, budget, n int) {
 			}
 			part.resp.ErrorCode = errorCode(r.Err)
 			op.api.metrics.coldErrors.Inc()
-			op.api.logger.Warn("read from the object store failed", "topic", part.topic, "partition", part.id.Partition, "offset", part.offset, "error", r.Err)
+			op.api.logger.WarnContext(ctx, "read from the object store failed", "topic", part.topic, "partition", part.id.Partition, "offset", part.offset, "error", r.Err)
 			continue
 		}
 		part.chunk, part.records, part.bytes, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes, r.Chunk.Bytes

@@ -43,7 +43,7 @@ func (a *API) PartitionEnds(ctx context.Context, ids []wal.ID, found func(id wal
 				return
 			}
 			if err := a.askEnds(ctx, image, leader, part, found); err != nil {
-				a.logger.Debug("ends of partitions are not known", "leader", leader, "partitions", len(part), "error", err)
+				a.logger.DebugContext(ctx, "ends of partitions are not known", "leader", leader, "partitions", len(part), "error", err)
 				break // the rest of its partitions would fail likewise
 			}
 		}

@@ -116,7 +116,7 @@ func (op *shareOp) readCold(ctx context.Context, began, n int) {
 			}
 			part.err = r.Err
 			op.api.metrics.coldErrors.Inc()
-			op.api.logger.Warn("read from the object store failed", "topic", part.p.Topic(), "partition", part.id.Partition, "offset", part.from, "error", r.Err)
+			op.api.logger.WarnContext(ctx, "read from the object store failed", "topic", part.p.Topic(), "partition", part.id.Partition, "offset", part.from, "error", r.Err)
 			continue
 		}
 		part.chunk, part.records, part.held = r.Chunk, r.Chunk.Buffers, r.Chunk.Bytes

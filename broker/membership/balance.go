@@ -44,7 +44,7 @@ func (s *Steward) RunBalance(ctx context.Context) {
 			moving, err := s.rebalance(ctx, due)
 			if err != nil && ctx.Err() == nil {
 				s.m.failures.Inc()
-				s.o.Logger.Warn("the brokers could not be evened out, which is tried again", "error", err)
+				s.o.Logger.WarnContext(ctx, "the brokers could not be evened out, which is tried again", "error", err)
 			}
 			if moving || err != nil {
 				wait = balancePause
@@ -113,7 +113,7 @@ func (s *Steward) moveReplicas(ctx context.Context) (bool, error) {
 	var changes []record.PartitionChange
 	for _, r := range s.o.Policy().Reassign(image, wishes, controller.DefaultLimits) {
 		if r.Err != nil {
-			s.o.Logger.Debug("a replica is not moved", "error", r.Err)
+			s.o.Logger.DebugContext(ctx, "a replica is not moved", "error", r.Err)
 			continue
 		}
 		if r.Needed {
@@ -121,7 +121,7 @@ func (s *Steward) moveReplicas(ctx context.Context) (bool, error) {
 		}
 	}
 	if len(changes) > 0 {
-		s.o.Logger.Info("replicas move to even out the brokers", "partitions", len(changes))
+		s.o.Logger.InfoContext(ctx, "replicas move to even out the brokers", "partitions", len(changes))
 		s.m.moves.Add(float64(len(changes)))
 	}
 	if err := s.change(ctx, changes); err != nil {

@@ -113,7 +113,7 @@ func (s *Steward) Gather(ctx context.Context) Loads {
 				mu.Unlock()
 			}
 			if err != nil {
-				s.o.Logger.Info("a broker does not tell its loads", "broker", b.ID, "error", err)
+				s.o.Logger.InfoContext(ctx, "a broker does not tell its loads", "broker", b.ID, "error", err)
 			}
 		})
 	}

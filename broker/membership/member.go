@@ -90,7 +90,7 @@ func (m *Member) Register(ctx context.Context) error {
 		if errors.Is(err, controller.ErrDuplicateBroker) {
 			if !said {
 				said = true
-				m.o.Logger.Info("waiting until the process before this one is out of service", "error", err)
+				m.o.Logger.InfoContext(ctx, "waiting until the process before this one is out of service", "error", err)
 			}
 			if _, _, err := w.Next(ctx); err != nil {
 				return fmt.Errorf("register: %w", err)
@@ -108,7 +108,7 @@ func (m *Member) Register(ctx context.Context) error {
 		if !errors.Is(err, quorum.ErrUnknown) || ctx.Err() != nil {
 			return fmt.Errorf("register: %w", err)
 		}
-		m.o.Logger.Info("whether this broker is registered is not known, it asks again", "error", err)
+		m.o.Logger.InfoContext(ctx, "whether this broker is registered is not known, it asks again", "error", err)
 		again := time.NewTimer(retryPause)
 		select {
 		case <-again.C:
@@ -134,7 +134,7 @@ func (m *Member) Run(ctx context.Context) {
 			return
 		case err != nil || !a.leads:
 			if err != nil && !failing {
-				m.o.Logger.Info("no controller takes this broker's heartbeat", "error", err)
+				m.o.Logger.InfoContext(ctx, "no controller takes this broker's heartbeat", "error", err)
 			}
 			failing = true
 			wait = min(retryPause, wait)
@@ -206,7 +206,7 @@ func (m *Member) stale(ctx context.Context) {
 		return
 	}
 	if err := m.Register(ctx); err != nil && ctx.Err() == nil {
-		m.o.Logger.Warn("this broker could not be registered anew", "error", err)
+		m.o.Logger.WarnContext(ctx, "this broker could not be registered anew", "error", err)
 	}
 }
 

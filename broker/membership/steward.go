@@ -106,7 +106,7 @@ func (s *Steward) Run(ctx context.Context) {
 		next, err := s.step(ctx, w)
 		if err != nil && ctx.Err() == nil {
 			s.m.failures.Inc()
-			s.o.Logger.Warn("the controller could not carry out what is due, and tries again", "error", err)
+			s.o.Logger.WarnContext(ctx, "the controller could not carry out what is due, and tries again", "error", err)
 			next = s.o.Now().Add(failPause)
 			s.unsettled = true
 		}
@@ -190,7 +190,7 @@ func (s *Steward) take(ctx context.Context) error {
 	s.unsettled = true
 	s.unbalance()
 	s.m.leads.Set(1)
-	s.o.Logger.Info("this broker is the controller now")
+	s.o.Logger.InfoContext(ctx, "this broker is the controller now")
 	return nil
 }
 
@@ -250,7 +250,7 @@ func (s *Steward) watch(ctx context.Context, b *metadata.Broker, address string)
 			return
 		}
 		if peer.Gone(err) {
-			s.o.Logger.Info("a broker's process is gone", "broker", b.ID, "epoch", b.Epoch)
+			s.o.Logger.InfoContext(ctx, "a broker's process is gone", "broker", b.ID, "epoch", b.Epoch)
 			s.mu.Lock()
 			s.sessions.Lost(s.o.Store.Image(), b.ID, b.Epoch, true, s.o.Now())
 			s.mu.Unlock()
@@ -341,7 +341,7 @@ func (s *Steward) change(ctx context.Context, changes []record.PartitionChange) 
 			s.m.refused.Inc()
 		case results[i].Unclean:
 			s.m.unclean.Inc()
-			s.o.Logger.Warn("a leader was elected that may lack acknowledged records", "topic_id", changes[i].Topic, "partition", changes[i].Partition, "leader", changes[i].Leader)
+			s.o.Logger.WarnContext(ctx, "a leader was elected that may lack acknowledged records", "topic_id", changes[i].Topic, "partition", changes[i].Partition, "leader", changes[i].Leader)
 		}
 	}
 	s.m.changes.Add(float64(len(results)))
@@ -355,7 +355,7 @@ func (s *Steward) carryOut(ctx context.Context, v *controller.Verdicts) error {
 		if err := s.propose(ctx, &record.FenceBroker{ID: b.Broker, Epoch: b.Epoch}); err != nil {
 			return err
 		}
-		s.o.Logger.Info("broker fenced", "broker", b.Broker, "epoch", b.Epoch)
+		s.o.Logger.InfoContext(ctx, "broker fenced", "broker", b.Broker, "epoch", b.Epoch)
 		s.m.fences.Inc()
 		if err := s.change(ctx, policy.Fenced(s.o.Store.Image(), b.Broker)); err != nil {
 			return err
@@ -365,7 +365,7 @@ func (s *Steward) carryOut(ctx context.Context, v *controller.Verdicts) error {
 		if err := s.propose(ctx, &record.UnfenceBroker{ID: b.Broker, Epoch: b.Epoch}); err != nil {
 			return err
 		}
-		s.o.Logger.Info("broker in service", "broker", b.Broker, "epoch", b.Epoch)
+		s.o.Logger.InfoContext(ctx, "broker in service", "broker", b.Broker, "epoch", b.Epoch)
 		if err := s.change(ctx, policy.Unfenced(s.o.Store.Image(), b.Broker, true)); err != nil {
 			return err
 		}
@@ -374,7 +374,7 @@ func (s *Steward) carryOut(ctx context.Context, v *controller.Verdicts) error {
 		if err := s.propose(ctx, &record.ShutdownBroker{ID: b.Broker, Epoch: b.Epoch}); err != nil {
 			return err
 		}
-		s.o.Logger.Info("broker shuts down", "broker", b.Broker, "epoch", b.Epoch)
+		s.o.Logger.InfoContext(ctx, "broker shuts down", "broker", b.Broker, "epoch", b.Epoch)
 	}
 	return s.handOver(ctx)
 }

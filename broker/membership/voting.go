@@ -67,7 +67,7 @@ func (s *Steward) vote(ctx context.Context, absences controller.Absences) {
 		}
 		if err := s.o.Store.ChangeMember(ctx, step); err != nil {
 			if !errors.Is(err, quorum.ErrNotLeader) && ctx.Err() == nil {
-				s.o.Logger.Info("a member of the metadata group is not changed yet", "change", step.Kind, "node", step.Node, "error", err)
+				s.o.Logger.InfoContext(ctx, "a member of the metadata group is not changed yet", "change", step.Kind, "node", step.Node, "error", err)
 			}
 			return
 		}

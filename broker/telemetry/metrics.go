@@ -44,7 +44,7 @@ func ExportMetrics(ctx context.Context, o MetricOptions) (stop func(context.Cont
 		return nil, fmt.Errorf("telemetry: metric exporter: %w", err)
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		o.Logger.Warn("spans or metrics were not exported", "error", err)
+		o.Logger.WarnContext(ctx, "spans or metrics were not exported", "error", err)
 	}))
 	about, err := newResource(ctx, o.Version, o.NodeID)
 	if err != nil {

@@ -50,7 +50,7 @@ func Tracing(ctx context.Context, o TraceOptions) (trace.TracerProvider, *Gate, 
 		return nil, nil, nil, fmt.Errorf("telemetry: trace exporter: %w", err)
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		o.Logger.Warn("spans were not exported", "error", err)
+		o.Logger.WarnContext(ctx, "spans were not exported", "error", err)
 	}))
 	about, err := newResource(ctx, o.Version, o.NodeID)
 	if err != nil {

@@ -43,7 +43,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config) error {
 	kafka, http := n.Addresses()
 	fmt.Fprintf(p.stdout, "ready kafka=%s http=%s\n", kafka, http)
 	if err := p.notify("READY=1", fmt.Sprintf("STATUS=serving kafka=%s http=%s", kafka, http)); err != nil {
-		logger.Warn("nobody learns that it serves", "error", err)
+		logger.WarnContext(ctx, "nobody learns that it serves", "error", err)
 	}
 
 	failed := make(chan error, 1)
@@ -56,9 +56,9 @@ func (p *program) serve(ctx context.Context, cfg *config.Config) error {
 		return err
 	case <-ctx.Done():
 	}
-	logger.Info("stopping")
+	logger.InfoContext(ctx, "stopping")
 	if err := p.notify("STOPPING=1", "STATUS=stopping"); err != nil {
-		logger.Warn("nobody learns that it stops", "error", err)
+		logger.WarnContext(ctx, "nobody learns that it stops", "error", err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

@@ -3,7 +3,6 @@ package hostile
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -31,7 +30,7 @@ type node struct {
 // start runs a broker until the test ends, and checks at the end that it is well.
 func start(t *testing.T, settings ...string) *node {
 	t.Helper()
-	return startLogging(t, slog.NewTextHandler(io.Discard, nil), settings...)
+	return startLogging(t, slog.DiscardHandler, settings...)
 }
 
 func startLogging(t *testing.T, log slog.Handler, settings ...string) *node {

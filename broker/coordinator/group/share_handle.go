@@ -43,7 +43,7 @@ func (c *Coordinator) beginShares(b *shareBeginning) {
 			return c.shares.states.Initialize(ctx, k, b.epochs[k.Topic], uninitializedStart)
 		})
 		if err := firstError(errs); err != nil && ctx.Err() == nil {
-			c.shares.logger.Warn("not all share partitions of a group have begun, and will be asked for again", "group", b.group, "error", err)
+			c.shares.logger.WarnContext(ctx, "not all share partitions of a group have begun, and will be asked for again", "group", b.group, "error", err)
 		}
 		begun := shareBegun{group: b.group, epochs: b.epochs}
 		for i, p := range parts {

@@ -50,7 +50,7 @@ func (l *Log) Run(ctx context.Context, write func(ctx context.Context, events []
 		}
 		if err := write(ctx, batch); err != nil {
 			l.metrics.dropped.Add(float64(len(batch)))
-			l.logger.Warn("events did not get into the audit topic", "events", len(batch), "error", err)
+			l.logger.WarnContext(ctx, "events did not get into the audit topic", "events", len(batch), "error", err)
 		}
 	}
 }

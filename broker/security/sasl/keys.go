@@ -102,7 +102,7 @@ func (k *KeySet) Run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			k.o.Logger.Warn("signing keys can not be fetched; those before stay", "url", k.o.URL, "error", err, "retry_in", backoff)
+			k.o.Logger.WarnContext(ctx, "signing keys can not be fetched; those before stay", "url", k.o.URL, "error", err, "retry_in", backoff)
 			wait, backoff = backoff, min(2*backoff, k.o.BackoffMax)
 			if !pause(ctx, wait, nil) {
 				return
@@ -153,7 +153,7 @@ func (k *KeySet) watchFile(ctx context.Context, path string) {
 		}
 		if text := err.Error(); text != failure {
 			failure = text
-			k.o.Logger.Warn("signing keys can not be read; those before stay", "path", path, "error", err)
+			k.o.Logger.WarnContext(ctx, "signing keys can not be read; those before stay", "path", path, "error", err)
 		}
 	}
 }

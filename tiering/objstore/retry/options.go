@@ -1,7 +1,6 @@
 package retry
 
 import (
-	"io"
 	"log/slog"
 	"time"
 
@@ -63,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
