@@ -13,7 +13,7 @@ var (
 	ErrNotFound = errors.New("object not found")
 	// ErrPrecondition: the Condition of a Put did not hold; nothing was written.
 	ErrPrecondition = errors.New("precondition failed")
-	// ErrDenied: credentials, policy or the bucket's absence. Repeating does not help; somebody must change something.
+	// ErrDenied: credentials, policy or the bucket's absence. Repeating does not help (but see retry); somebody must change something.
 	ErrDenied = errors.New("access denied")
 	// ErrUnavailable: 5xx, SlowDown, a timeout, a broken or refused connection, a 409 between two writers, a body that ended
 	// short. Worth repeating. A Put or Delete may or may not have happened.

@@ -59,6 +59,7 @@ type operation struct {
 	attempt int // the number of the current one, from 1
 
 	span   trace.Span // nil: nobody traces it
+	denied bool       // a put was denied before
 	bytes  int64      // moved
 	status string     // of the last attempt that failed; only where there is a span
 }
@@ -93,7 +94,7 @@ func (o *operation) again(ctx context.Context, err error) (outcome string, final
 	if ctx.Err() != nil {
 		return outcomeCanceled, canceled(ctx, o.op, o.key, err)
 	}
-	if !objstore.Retriable(err) {
+	if !objstore.Retriable(err) && !o.denial(err) {
 		return outcomeRefused, err
 	}
 	o.s.log.retriable(ctx, o.op, statusOf(err), o.attempt, err)
@@ -118,6 +119,14 @@ func (o *operation) again(ctx context.Context, err error) (outcome string, final
 	case <-ctx.Done():
 		return outcomeCanceled, canceled(ctx, o.op, o.key, err)
 	}
+}
+
+// denial tells the first denial of a put. MinIO denies one that makes a directory which a delete next to it takes away at that
+// moment; who has no right is denied the second, too.
+func (o *operation) denial(err error) bool {
+	first := o.op == "put" && !o.denied && errors.Is(err, objstore.ErrDenied)
+	o.denied = o.denied || first
+	return first
 }
 
 // canceled is the error when the caller's context ended: its own, with what was tried last as text only, so that it has no class.

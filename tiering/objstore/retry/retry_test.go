@@ -122,6 +122,23 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
+// MinIO answers AccessDenied to one put of some thousands, where deletes empty the directory that it is to go into.
+func TestAPutIsDeniedTwice(t *testing.T) {
+	bubble(t, retry.Options{}, func(t *testing.T, inner *memstore.Store, faults *faultstore.Store, s *retry.Store) {
+		faults.Add(faultstore.Rule{Fault: faultstore.Denied, Count: 1})
+		if _, err := s.Put(t.Context(), "data/00/x", body("x"), objstore.Condition{IfNoneMatch: true}); err != nil {
+			t.Errorf("denied once: %v", err)
+		}
+		faults.Add(faultstore.Rule{Fault: faultstore.Denied})
+		if _, err := s.Put(t.Context(), "data/00/y", body("y"), objstore.Condition{IfNoneMatch: true}); !errors.Is(err, objstore.ErrDenied) {
+			t.Errorf("denied for good: %v", err)
+		}
+		if n := len(faults.Events()); n != 3 {
+			t.Errorf("%d denials, want 1 and 2", n)
+		}
+	})
+}
+
 func TestDoesNotRepeatWhatIsFinal(t *testing.T) {
 	bubble(t, retry.Options{}, func(t *testing.T, inner *memstore.Store, faults *faultstore.Store, s *retry.Store) {
 		if _, err := s.Head(t.Context(), "k"); !errors.Is(err, objstore.ErrNotFound) {
