@@ -16,8 +16,8 @@ const (
 	localDisk            // files of the write-ahead log, too
 )
 
-// fetchTimes are when the stages of a fetch or a share fetch were. They are noted for every one, for the histogram, and cost a few readings of the
-// clock; spans are made of them when the fetch is answered, where there are any.
+// fetchTimes are when the stages of a fetch or a share fetch were. They are noted for every one, for the histogram, and cost a few
+// readings of the clock; spans are made of them when the fetch is answered, where there are any.
 //
 //	received   looked  found   parked      woken      looked  found   asked        came  answered      sent
 //	   ├──────────┼──────┼────────┼───────────┼──────────┼──────┼───────┼────────────┼──────┼────────────┤

@@ -134,17 +134,18 @@ func (d *Disk) reserve() (slots int64, err error) {
 	if slots < minDiskSlots {
 		return 0, fmt.Errorf("disk cache: no room bytes=%d free=%d", d.opts.Bytes, usage.Free)
 	}
-	if size := slots * unit; size < d.opts.Bytes/unit*unit {
+	size := slots * unit
+	if size < d.opts.Bytes/unit*unit {
 		d.opts.Logger.Warn("disk cache is smaller than cache.disk.bytes: the disk has no more room to give", "bytes", size, "want", d.opts.Bytes, "free", usage.Free)
 	}
-	switch size := slots * unit; {
+	switch {
 	case have > size:
 		err = d.file.Truncate(size)
 	case have < size:
 		err = d.file.Preallocate(have, size-have)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("disk cache: reserve bytes=%d: %w", slots*unit, err)
+		return 0, fmt.Errorf("disk cache: reserve bytes=%d: %w", size, err)
 	}
 	return slots, nil
 }

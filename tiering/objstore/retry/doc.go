@@ -4,9 +4,10 @@
 // # What is repeated
 //
 // Errors of class ErrUnavailable, and attempts that ran into their timeout, at most Options.Attempts times, after a back-off that grows
-// exponentially and is jittered. A put that is denied is repeated once: MinIO denies some that it would not a moment later. Everything else is returned as it comes. A delete repeats only the keys that failed, and starts
-// counting anew as long as it makes progress. A Get goes on within its reader: when the body breaks or stalls, the rest of the range is asked for again, of
-// the same ETag or not at all.
+// exponentially and is jittered. A put that is denied is repeated once: MinIO denies some that it would not a moment later. Everything
+// else is returned as it comes. A delete repeats only the keys that failed, and starts counting anew as long as it makes progress. A
+// Get goes on within its reader: when the body breaks or stalls, the rest of the range is asked for again, of the same ETag or not at
+// all.
 //
 // # Budget
 //
