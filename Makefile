@@ -146,7 +146,7 @@ exactly-once: ## transactions while brokers and clients are killed, checked; ONC
 	$(GO) test -count=1 -timeout 0 -v -run '^TestExactlyOnce$$' ./loadtest/chaos $(ONCE)
 
 owners: ## groups while members and coordinators are killed, checked; OWNERS='-members 50 -owned 200 -kills 100 -seed 3'
-	$(GO) test -count=1 -timeout 0 -v -run '^TestGroups$$' ./loadtest/chaos $(OWNERS)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestGroups$$' ./loadtest/chaos -limit 5s $(OWNERS)
 
 queue: ## a share group while members and brokers are killed, checked; QUEUE='-kills 100 -seed 3'
 	$(GO) test -count=1 -timeout 0 -v -run '^TestQueue$$' ./loadtest/chaos $(QUEUE)

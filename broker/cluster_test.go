@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -400,7 +399,7 @@ func (c *cluster) coordinator(group string) *node {
 // retry asks the coordinator until it answers without an error.
 func (c *cluster) retry(what string, ask func(*conn) (int16, error)) {
 	c.tb.Helper()
-	ctx, cancel := context.WithTimeout(c.tb.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(c.tb.Context(), patience)
 	defer cancel()
 	for {
 		conn := c.coordinator("g").dial()

@@ -30,7 +30,7 @@ func (n *node) kafkaClient(opts ...kgo.Opt) *kgo.Client {
 // put produces one value for each of some keys; a nil value is a tombstone.
 func put(tb testing.TB, c *kgo.Client, topic string, values map[int][]byte) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for k, v := range values {
 		c.Produce(ctx, &kgo.Record{Topic: topic, Key: fmt.Append(nil, "key", k), Value: v}, func(_ *kgo.Record, err error) {
@@ -48,7 +48,7 @@ func put(tb testing.TB, c *kgo.Client, topic string, values map[int][]byte) {
 func (n *node) readAll(topic string, end int64) []*kgo.Record {
 	n.tb.Helper()
 	c := n.kafkaClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}), kgo.FetchMaxWait(100*time.Millisecond))
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var out []*kgo.Record
 	for {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -115,7 +114,7 @@ func TestConsumerProtocol(t *testing.T) {
 	})
 	c := n.dial()
 	c.create("orders-eu", 4, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	consume := func(id string) *kgo.Client {
 		cl := n.kafkaClient(kgo.ConsumerGroup("shop"), kgo.ConsumeTopics("orders-eu", "orders-us"), kgo.ClientID(id),

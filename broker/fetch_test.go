@@ -170,7 +170,7 @@ func TestFetchWaits(t *testing.T) {
 	c.create("a", 2, nil)
 	batch := values(100, "x")
 	req := fetchRequest(12, at{topic: "a", index: 0}, at{topic: "a", index: 1})
-	req.MaxWaitMillis, req.MinBytes = 20_000, int32(3*len(batch))
+	req.MaxWaitMillis, req.MinBytes = 100_000, int32(3*len(batch))
 	start := time.Now()
 	if err := c.send(req); err != nil {
 		t.Fatal(err)
@@ -187,13 +187,13 @@ func TestFetchWaits(t *testing.T) {
 	for _, p := range parts(got.(*kmsg.FetchResponse)) {
 		bytes += len(p.RecordBatches)
 	}
-	if bytes != 3*len(batch) || time.Since(start) > 10*time.Second {
+	if bytes != 3*len(batch) || time.Since(start) > 50*time.Second {
 		t.Errorf("bytes=%d of %d after %v", bytes, 3*len(batch), time.Since(start))
 	}
 	req = fetchRequest(12, at{topic: "a"})
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 20_000, 1<<20, int32(len(batch))
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 100_000, 1<<20, int32(len(batch))
 	start = time.Now()
-	if p := parts(c.fetch(req))[0]; len(p.RecordBatches) == 0 || time.Since(start) > 10*time.Second {
+	if p := parts(c.fetch(req))[0]; len(p.RecordBatches) == 0 || time.Since(start) > 50*time.Second {
 		t.Errorf("min bytes above max bytes: %d bytes after %v", len(p.RecordBatches), time.Since(start))
 	}
 	req = fetchRequest(12, at{topic: "a", offset: 2})
@@ -211,7 +211,7 @@ func TestDeletedTopicWakesFetch(t *testing.T) {
 		topic := fmt.Sprint("v", version)
 		id := c.create(topic, 1, nil)
 		req := fetchRequest(version, at{topic: topic, id: id})
-		req.MaxWaitMillis = 25_000
+		req.MaxWaitMillis = 100_000
 		start := time.Now()
 		if err := c.send(req); err != nil {
 			t.Fatal(err)
@@ -222,7 +222,7 @@ func TestDeletedTopicWakesFetch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p := parts(got.(*kmsg.FetchResponse))[0]; p.ErrorCode != want.Code || time.Since(start) > 10*time.Second {
+		if p := parts(got.(*kmsg.FetchResponse))[0]; p.ErrorCode != want.Code || time.Since(start) > 50*time.Second {
 			t.Errorf("v%d: %s after %v", version, name(p.ErrorCode), time.Since(start))
 		}
 	}

@@ -22,6 +22,9 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
+// patience bounds each wait for what should come at once; it is used up when a test fails only.
+const patience = 2 * time.Minute
+
 // node is a broker in this process that can be stopped and started again.
 type node struct {
 	tb       testing.TB
@@ -95,7 +98,7 @@ func (n *node) start() {
 	if n.b, err = broker.NewWith(cfg, slog.New(slog.NewTextHandler(&n.log, nil)), n.registry, n.deps); err != nil {
 		n.tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := n.b.Start(ctx); err != nil {
 		n.b = nil
@@ -107,7 +110,7 @@ func (n *node) start() {
 
 func (n *node) stop() {
 	n.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := n.b.Stop(ctx); err != nil {
 		n.tb.Errorf("stop: %v", err)
@@ -138,7 +141,7 @@ func (n *node) gauge(name string) float64 {
 // await waits until cond holds; it asks again whenever the broker could have moved.
 func (n *node) await(what string, cond func() bool) {
 	n.tb.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
@@ -187,7 +190,7 @@ func (c *conn) send(req kmsg.Request) error {
 // receive reads the reply to req. Bytes that are left over are an error, too.
 func (c *conn) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
 	var size [4]byte
-	if err := c.net.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.net.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
 	if _, err := io.ReadFull(c.net, size[:]); err != nil {

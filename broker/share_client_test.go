@@ -73,7 +73,7 @@ func shareConsumer(ctx context.Context, addr, group, topic string, j *shareJourn
 		}
 		fetches.EachRecord(func(r *kgo.Record) { r.Ack(j.take(r)) })
 	}
-	flush, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	flush, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := cl.FlushAcks(flush); err != nil {
 		return err
@@ -148,7 +148,7 @@ func TestShareIsolation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for i := range 10 {
 		if err := producer.BeginTransaction(); err != nil {

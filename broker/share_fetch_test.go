@@ -13,10 +13,10 @@ import (
 	"github.com/tidelinehq/tideline/internal/record"
 )
 
-// newShareNode starts a broker on which locks end after a second.
+// newShareNode starts a broker on which locks end after three seconds.
 func newShareNode(t *testing.T) *node {
 	return newNode(t, map[string]string{
-		"group.share.min.record.lock.duration.ms": "1000", "group.share.record.lock.duration.ms": "1000", "group.share.max.share.sessions": "3",
+		"group.share.min.record.lock.duration.ms": "1000", "group.share.record.lock.duration.ms": "3000", "group.share.max.share.sessions": "3",
 		"group.share.max.size": "3", "share.coordinator.state.topic.num.partitions": "3", "offsets.topic.num.partitions": "3",
 	})
 }
@@ -147,48 +147,46 @@ func TestShareFetch(t *testing.T) {
 	n := newShareNode(t)
 	c := n.dial()
 	topic := c.create("t", 1, map[string]string{"retention.ms": "-1"})
+	c.alterGroup("g", map[string]string{"share.auto.offset.reset": "earliest"})
 	joinShare(n, c, "g", "a", 1, "t")
 	a, b := n.member("g", "a", topic), n.member("g", "b", topic)
 	expect(t, "before there is anything", a.acquired(0), "")
-	for range 3 { // the group begins at the latest offset, which was found by the first fetch
-		a.acquired(100 * time.Millisecond)
-	}
 	c.mustProduce("t", 0, values(10, "1", "2", "3", "4", "5"))
 	c.mustProduce("t", 0, values(10, "6", "7", "8", "9", "10"))
-	expect(t, "first delivery", a.acquired(10*time.Second), "0-9:1")
+	expect(t, "first delivery", a.acquired(patience/2), "0-9:1")
 	expect(t, "nothing left for b", b.acquired(0), "")
 	expect(t, "b is not the owner", b.acknowledge(ack(0, 0, share.Accept)), "INVALID_RECORD_STATE")
 	expect(t, "accept and release", a.acknowledge(ack(0, 4, share.Accept), ack(5, 6, share.Release)), "NONE")
-	expect(t, "released", b.acquired(10*time.Second), "5-6:2")
+	expect(t, "released", b.acquired(patience/2), "5-6:2")
 	expect(t, "too far", b.acknowledge(ack(9, 12, share.Accept)), "INVALID_REQUEST")
 	expect(t, "twice", a.acknowledge(ack(0, 4, share.Accept)), "NONE") // below the start offset nothing is known
 
 	// The lock ends while b waits.
 	expect(t, "reject", b.acknowledge(ack(5, 6, share.Reject)), "NONE")
-	expect(t, "lock ends", b.acquired(10*time.Second), "7-9:2")
+	expect(t, "lock ends", b.acquired(patience/2), "7-9:2")
 	expect(t, "too late", a.acknowledge(ack(7, 9, share.Accept)), "INVALID_RECORD_STATE")
 
 	// A connection that closes gives back what its member has, as not delivered.
 	_ = b.net.Close()
-	expect(t, "b is gone", a.acquired(10*time.Second), "7-9:2")
+	expect(t, "b is gone", a.acquired(patience/2), "7-9:2")
 
 	// Acknowledged along with the next fetch.
 	r := a.fetch(0, ack(7, 9, share.Accept))
 	if p := r.Topics[0].Partitions[0]; p.AcknowledgeErrorCode != 0 || p.ErrorCode != 0 {
 		t.Errorf("along with a fetch: %+v", p)
 	}
-	if r.AcquisitionLockTimeoutMillis != 1000 {
+	if r.AcquisitionLockTimeoutMillis != 3000 {
 		t.Errorf("lock duration %d", r.AcquisitionLockTimeoutMillis)
 	}
 
 	// The leader begins anew from what the persister has.
 	c.mustProduce("t", 0, values(10, "11", "12"))
-	expect(t, "more", a.acquired(10*time.Second), "10-11:1")
+	expect(t, "more", a.acquired(patience/2), "10-11:1")
 	expect(t, "one of them", a.acknowledge(ack(11, 11, share.Accept)), "NONE")
 	n.stop()
 	n.start()
 	d := n.member("g", "d", topic)
-	expect(t, "after a restart", d.acquired(10*time.Second), "10-10:1")
+	expect(t, "after a restart", d.acquired(patience/2), "10-10:1")
 	expect(t, "at last", d.acknowledge(ack(10, 10, share.Accept)), "NONE")
 	expect(t, "all is done", d.acquired(100*time.Millisecond), "")
 }
@@ -263,21 +261,38 @@ func TestShareFetchSessions(t *testing.T) {
 	})
 }
 
+// A group of which nothing is said begins at the end of what is there when its first member fetches.
+func TestShareFetchBeginsAtTheEnd(t *testing.T) {
+	n := newShareNode(t)
+	c := n.dial()
+	topic := c.create("jobs", 1, map[string]string{"retention.ms": "-1"})
+	c.mustProduce("jobs", 0, values(10, "1", "2", "3"))
+	joinShare(n, c, "g", "a", 1, "jobs")
+	a := n.member("g", "a", topic)
+	n.await("the group has its beginning", func() bool {
+		expect(t, "what was there", a.acquired(0), "")
+		return shareStart(c) == 3
+	})
+	c.mustProduce("jobs", 0, values(10, "4"))
+	expect(t, "what came", a.acquired(patience/2), "3-3:1")
+}
+
 func TestShareFetchRenews(t *testing.T) {
 	n := newShareNode(t)
 	c := n.dial()
 	topic := c.create("t", 1, map[string]string{"retention.ms": "-1"})
+	c.alterGroup("g", map[string]string{"share.auto.offset.reset": "earliest"})
 	joinShare(n, c, "g", "a", 1, "t")
 	a, b := n.member("g", "a", topic), n.member("g", "b", topic)
-	a.acquired(100 * time.Millisecond)
+	expect(t, "before there is anything", a.acquired(0), "")
 	c.mustProduce("t", 0, values(10, "1"))
-	expect(t, "first", a.acquired(10*time.Second), "0-0:1")
+	expect(t, "first", a.acquired(patience/2), "0-0:1")
 	expect(t, "renew without saying so", a.acknowledge(ack(0, 0, share.Renew)), "INVALID_REQUEST")
 	a.renew = true
 	b.fetch(0)
 	for range 4 { // in all longer than a lock lasts
-		expect(t, "b waits", b.acquired(400*time.Millisecond), "")
+		expect(t, "b waits", b.acquired(time.Second), "")
 		expect(t, "renew", a.acknowledge(ack(0, 0, share.Renew)), "NONE")
 	}
-	expect(t, "the lock ends", b.acquired(10*time.Second), "0-0:2")
+	expect(t, "the lock ends", b.acquired(patience/2), "0-0:2")
 }

@@ -47,7 +47,7 @@ func (c *cluster) committed(topic string, want int) []string {
 	c.tb.Helper()
 	cl := c.client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(c.tb.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.tb.Context(), patience)
 	defer cancel()
 	var got []string
 	for len(got) < want {
@@ -182,7 +182,7 @@ func TestExactlyOnce(t *testing.T) {
 			for _, n := range c.nodes {
 				seeds = append(seeds, n.addr)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var running sync.WaitGroup
 			var mu sync.Mutex

@@ -21,7 +21,7 @@ import (
 
 const (
 	// ReadyTimeout bounds a start: a recovery of a full WAL on a small, busy machine.
-	ReadyTimeout = 60 * time.Second
+	ReadyTimeout = 2 * time.Minute
 	// stopTimeout is longer than the program allows itself for a graceful stop.
 	stopTimeout    = 75 * time.Second
 	commandTimeout = 2 * time.Minute

@@ -120,7 +120,7 @@ func (x *node) resting() bool {
 // until waits for what other goroutines bring about.
 func until(t *testing.T, cond func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

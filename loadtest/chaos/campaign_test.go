@@ -19,9 +19,9 @@ import (
 const (
 	partitions = 6
 	// restWithin is how long the cluster may take until all replicas are in sync again.
-	restWithin = 90 * time.Second
+	restWithin = 3 * time.Minute
 	// goOnWithin is how long writing may stand still while a majority is whole: sessions of seconds end, leaders are elected, clients find them.
-	goOnWithin = 30 * time.Second
+	goOnWithin = 90 * time.Second
 	// checkWithin bounds the readings from the beginning and the checks.
 	checkWithin = 5 * time.Minute
 )

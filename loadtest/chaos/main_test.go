@@ -25,6 +25,7 @@ var (
 	lasts   = flag.Duration("lasts", 20*time.Second, "how long TestExactlyOnce has faults happen")
 	members = flag.Int("members", 10, "of each group of TestGroups")
 	owned   = flag.Int("owned", 40, "the partitions that they share")
+	limit   = flag.Duration("limit", settleWithin, "how long a partition may be without owner after the session of the one who died")
 	kills   = flag.Int("kills", 5, "how many members are killed, five at a time, and a coordinator each time")
 	from    = flag.String("from", "", "TestUpgrade begins with the program of this revision; empty: that of this source")
 	plain   = flag.Bool("plain", false, "all brokers on loopback, even where they could have networks and disks of their own")

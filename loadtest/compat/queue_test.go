@@ -18,7 +18,7 @@ import (
 const (
 	queueWorkers = 4
 	queueJobs    = 400
-	queueTimeout = 2 * time.Minute
+	queueTimeout = 4 * time.Minute
 )
 
 // A queueLine is what clients/java/Queue.java tells: of a job that it was given, or of what became of its last words.

@@ -109,7 +109,7 @@ const earliestLocal = -4
 func waitRemote(t testing.TB, p *brokertest.Process, c *kgo.Client, topic string) {
 	t.Helper()
 	admin := kadm.NewClient(c)
-	eventually(t, 60*time.Second, func() string {
+	eventually(t, workerTimeout, func() string {
 		for _, one := range statusOf(t, p).Partitions {
 			if one.Topic == topic && one.TieredEnd < one.HighWatermark {
 				return fmt.Sprintf("%s/%d: tiered to %d of %d", topic, one.Partition, one.TieredEnd, one.HighWatermark)
@@ -214,8 +214,8 @@ func verify(t testing.TB, p *brokertest.Process) {
 // waitEmpty waits until no data and no manifest page is in the bucket.
 func waitEmpty(t testing.TB, p *brokertest.Process, bucket objstore.Store) {
 	t.Helper()
-	eventually(t, 60*time.Second, func() string {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	eventually(t, workerTimeout, func() string {
+		ctx, cancel := context.WithTimeout(t.Context(), workerTimeout)
 		defer cancel()
 		var left bytes.Buffer
 		for _, prefix := range []string{"data/", "manifest/"} {

@@ -53,7 +53,7 @@ func startLogging(t *testing.T, log slog.Handler, settings ...string) *node {
 	n.addr, _ = b.Addresses()
 	t.Cleanup(func() {
 		n.wellAfter(t, "everything")
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := b.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)

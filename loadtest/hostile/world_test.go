@@ -105,7 +105,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) stop(tb testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.b.Stop(ctx); err != nil {
 		tb.Errorf("stop: %v", err)

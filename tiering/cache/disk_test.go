@@ -22,7 +22,7 @@ import (
 // settle waits until the disk has written what was offered.
 func (d *Disk) settle(t testing.TB) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		d.mu.Lock()
 		n := len(d.pending)

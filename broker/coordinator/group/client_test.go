@@ -78,7 +78,7 @@ const (
 )
 
 func consumeInGroup(t *testing.T, balancer kgo.GroupBalancer, static bool, modern string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(clientPartitions, clientTopic))
 	if err != nil {
