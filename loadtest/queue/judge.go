@@ -18,9 +18,10 @@ const (
 type what struct {
 	deliveries int
 	last       int32 // delivery count
-	// released is the delivery count with which a release was acknowledged last, and disturbed how often somebody had been killed
-	// by then; released 0: never.
-	released  int32
+	// released is the greatest delivery count with which a release was acknowledged; 0: never.
+	released int32
+	// next says that the delivery to come is the first one after that release, and disturbed how often somebody had been killed by then.
+	next      bool
 	disturbed int
 	done      bool // accepted or rejected, and that was acknowledged
 	unknown   bool // an acknowledgement was sent of which nobody knows what became
@@ -84,48 +85,53 @@ func (j *journal) of(id int64) *what {
 	return w
 }
 
-// suspicion is what is wrong with a delivery if it is one. A client may still hold records that it was given before somebody was
-// killed, and that others were given and settled since: then its own acknowledgement is refused.
-type suspicion struct {
-	of   *int64 // nil: none
-	text string
+// delivery is a record that a member was given.
+type delivery struct {
+	id    int64
+	nth   int // of this record
+	count int32
+	// wrong is what it breaks if it is one, and text tells how; nil: nothing. A client may still hold records that it was given before
+	// somebody was killed, and that others were given and settled since: then its own acknowledgement is refused.
+	wrong *int64
+	text  string
 }
 
 // delivered says that a member was given a record.
-func (j *journal) delivered(id int64, count int32) suspicion {
+func (j *journal) delivered(id int64, count int32) delivery {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	w, r := j.of(id), &j.result
 	r.Deliveries++
 	r.MaxCount = max(r.MaxCount, count)
-	var s suspicion
+	w.deliveries++
+	d := delivery{id: id, nth: w.deliveries, count: count}
 	switch {
 	case w.done:
-		s = suspicion{&r.Again, fmt.Sprintf("again: record=%d count=%d", id, count)}
+		d.wrong, d.text = &r.Again, fmt.Sprintf("again: record=%d count=%d", id, count)
 	case count < 1 || count > j.limit:
 		r.violation(&r.Count, "count: record=%d count=%d allowed=%d", id, count, j.limit)
-	case w.released > 0 && count <= w.released:
-		s = suspicion{&r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d", id, count, w.released)}
-	case w.released > 0 && count > w.released+1 && j.disturbed == w.disturbed:
-		s = suspicion{&r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d, and nobody was killed", id, count, w.released)}
+	case count <= w.released:
+		d.wrong, d.text = &r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d", id, count, w.released)
+	case w.next && count > w.released+1 && j.disturbed == w.disturbed:
+		d.wrong, d.text = &r.Count, fmt.Sprintf("count: record=%d count=%d after a release with count=%d, and nobody was killed", id, count, w.released)
 	}
-	w.deliveries++
-	if s.of == nil {
-		w.last, w.released = count, 0
+	if d.wrong == nil {
+		w.last, w.next = count, false
 	}
-	return s
+	return d
 }
 
-// answered says what became of the acknowledgement of a delivery.
-func (j *journal) answered(id int64, d suspicion, s status, known bool) {
+// answered says what became of the acknowledgement of a delivery. That of a release may be known to others before it is known here:
+// then the next one has the record already.
+func (j *journal) answered(d delivery, s status, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	w, r := j.of(id), &j.result
-	if d.of != nil && known {
-		r.violation(d.of, "%s", d.text)
+	w, r := j.of(d.id), &j.result
+	if d.wrong != nil && known {
+		r.violation(d.wrong, "%s", d.text)
 	}
 	switch {
-	case !known && d.of != nil:
+	case !known && d.wrong != nil:
 		r.Stale++
 	case !known:
 		r.Unknown++
@@ -138,7 +144,8 @@ func (j *journal) answered(id int64, d suspicion, s status, known bool) {
 		w.done = true
 	default:
 		r.Released++
-		w.released, w.disturbed = w.last, j.disturbed
+		w.released = max(w.released, d.count)
+		w.next, w.disturbed = w.deliveries == d.nth, j.disturbed
 	}
 }
 

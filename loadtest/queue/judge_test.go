@@ -2,12 +2,12 @@ package queue
 
 import "testing"
 
-// last is what a record was given with.
-var last = map[*journal]suspicion{}
+// last is how a record was given.
+var last = map[*journal]delivery{}
 
 func give(j *journal, id int64, count int32) { last[j] = j.delivered(id, count) }
 
-func settle(j *journal, s status, known bool) { j.answered(1, last[j], s, known) }
+func settle(j *journal, s status, known bool) { j.answered(last[j], s, known) }
 
 func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -56,6 +56,23 @@ func TestJudge(t *testing.T) {
 			give(j, 1, 2)
 			settle(j, accepts, true)
 		}, count: 1},
+		"count forgotten later": {does: func(j *journal) {
+			give(j, 1, 2)
+			settle(j, releases, true)
+			give(j, 1, 3)
+			j.kill()
+			give(j, 1, 2)
+			settle(j, accepts, true)
+		}, count: 1},
+		// The broker gives a released record to the next one before this one has the answer.
+		"given before the release is known": {does: func(j *journal) {
+			released := j.delivered(1, 1)
+			give(j, 1, 2)
+			j.answered(released, releases, true)
+			j.kill() // the second one, whose delivery does not count then
+			give(j, 1, 2)
+			settle(j, accepts, true)
+		}},
 		"count skips": {does: func(j *journal) {
 			give(j, 1, 1)
 			settle(j, releases, true)

@@ -203,7 +203,7 @@ func (m *member) run(ctx context.Context) {
 
 // work does something with records and waits until that is acknowledged.
 func (m *member) work(ctx context.Context, records []*kgo.Record) {
-	does, given := make(map[*kgo.Record]status, len(records)), make(map[*kgo.Record]suspicion, len(records))
+	does, given := make(map[*kgo.Record]status, len(records)), make(map[*kgo.Record]delivery, len(records))
 	m.mu.Lock()
 	clear(m.failed)
 	clear(m.confirmed)
@@ -230,8 +230,7 @@ func (m *member) work(ctx context.Context, records []*kgo.Record) {
 	failed, confirmed := maps.Clone(m.failed), maps.Clone(m.confirmed)
 	m.mu.Unlock()
 	for _, r := range records {
-		id, _ := strconv.ParseInt(string(r.Value), 10, 64)
-		m.journal.answered(id, given[r], does[r], err == nil && confirmed[r.Partition] && !failed[r.Partition])
+		m.journal.answered(given[r], does[r], err == nil && confirmed[r.Partition] && !failed[r.Partition])
 	}
 }
 
