@@ -139,21 +139,21 @@ verify: ## judge a cluster from outside: VERIFY='run -brokers HOST:PORT -dir DIR
 
 .PHONY: chaos
 chaos: ## faults against three real brokers, checked; CHAOS='-rounds 100 -seed 7 -only kill-leader,s3-away', see loadtest/chaos
-	$(GO) test -count=1 -timeout 0 -v -run '^TestCampaign$$' ./loadtest/chaos -rounds 20 $(CHAOS)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestCampaign$$' ./loadtest/chaos -slack 1 -rounds 20 $(CHAOS)
 
 .PHONY: exactly-once owners queue
 exactly-once: ## transactions while brokers and clients are killed, checked; ONCE='-lasts 30m -seed 7'
-	$(GO) test -count=1 -timeout 0 -v -run '^TestExactlyOnce$$' ./loadtest/chaos $(ONCE)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestExactlyOnce$$' ./loadtest/chaos -slack 1 $(ONCE)
 
 owners: ## groups while members and coordinators are killed, checked; OWNERS='-members 50 -owned 200 -kills 100 -seed 3'
-	$(GO) test -count=1 -timeout 0 -v -run '^TestGroups$$' ./loadtest/chaos -limit 5s $(OWNERS)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestGroups$$' ./loadtest/chaos -slack 1 $(OWNERS)
 
 queue: ## a share group while members and brokers are killed, checked; QUEUE='-kills 100 -seed 3'
-	$(GO) test -count=1 -timeout 0 -v -run '^TestQueue$$' ./loadtest/chaos $(QUEUE)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestQueue$$' ./loadtest/chaos -slack 1 $(QUEUE)
 
 .PHONY: upgrade
 upgrade: ## a rolling upgrade, back, and again, under load, checked; UPGRADE='-from REVISION' (the commit before)
-	$(GO) test -count=1 -timeout 0 -v -run '^TestUpgrade$$' ./loadtest/chaos $(or $(UPGRADE),-from HEAD~1)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestUpgrade$$' ./loadtest/chaos -slack 1 $(or $(UPGRADE),-from HEAD~1)
 
 # Each seed is a process of its own, so that one that hangs is one that fails.
 SIM_FROM ?= 1

@@ -19,9 +19,9 @@ import (
 const (
 	partitions = 6
 	// restWithin is how long the cluster may take until all replicas are in sync again.
-	restWithin = 3 * time.Minute
+	restWithin = 90 * time.Second
 	// goOnWithin is how long writing may stand still while a majority is whole: sessions of seconds end, leaders are elected, clients find them.
-	goOnWithin = 90 * time.Second
+	goOnWithin = 30 * time.Second
 	// checkWithin bounds the readings from the beginning and the checks.
 	checkWithin = 5 * time.Minute
 )
@@ -112,7 +112,7 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 		return err
 	}
 	ended := time.Now()
-	rest, cancel := context.WithTimeout(ctx, restWithin)
+	rest, cancel := context.WithTimeout(ctx, stretched(restWithin))
 	defer cancel()
 	if err := s.cluster.Rest(rest); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (s *scene) round(ctx context.Context, n int, f *fault) error {
 
 // goOn waits until more is acknowledged.
 func (s *scene) goOn(ctx context.Context, when string) error {
-	ctx, cancel := context.WithTimeout(ctx, goOnWithin)
+	ctx, cancel := context.WithTimeout(ctx, stretched(goOnWithin))
 	defer cancel()
 	if err := s.run.Await(ctx, s.run.Acked()+100); err != nil {
 		return fmt.Errorf("writing does not go on %s: %w", when, err)

@@ -117,7 +117,7 @@ func committedFor(answer kadm.OffsetResponses, topic string) (int64, error) {
 // atRest reads once more, now that no commit is under way any more: what is committed stays.
 func (c *committer) atRest(ctx context.Context) (committed int64, err error) {
 	c.end()
-	ctx, cancel := context.WithTimeout(ctx, goOnWithin)
+	ctx, cancel := context.WithTimeout(ctx, stretched(2*commitTimeout))
 	defer cancel()
 	got, err := c.read(ctx)
 	for ; err != nil && ctx.Err() == nil; got, err = c.read(ctx) { // the end of the last step took its connection along

@@ -130,7 +130,7 @@ func (s *scene) disturb(ctx context.Context, run *once.Run) error {
 		if err := over(); err != nil {
 			return fmt.Errorf("round=%d fault=%s: %w", round, f.name, err)
 		}
-		rest, cancel := context.WithTimeout(ctx, restWithin)
+		rest, cancel := context.WithTimeout(ctx, stretched(restWithin))
 		err = s.cluster.Rest(rest)
 		if err == nil {
 			err = run.Tend()

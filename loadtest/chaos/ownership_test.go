@@ -16,21 +16,23 @@ import (
 
 const (
 	groupSession = 6 * time.Second
+	// ownerLimit is how long a partition may be without owner after the session of the one who died.
+	ownerLimit = 5 * time.Second
 	// settleWithin is when it is given up to wait for owners.
-	settleWithin = 2 * time.Minute
+	settleWithin = 60 * time.Second
 	killsARound  = 5
 )
 
 // TestGroups kills members and coordinators of groups of each protocol.
 func TestGroups(t *testing.T) {
-	t.Logf("go test ./loadtest/chaos -run TestGroups -v -members %d -owned %d -kills %d -limit %s -seed %d", *members, *owned, *kills, *limit, *seed)
+	t.Logf("go test ./loadtest/chaos -run TestGroups -v -members %d -owned %d -kills %d -slack %d -seed %d", *members, *owned, *kills, *slack, *seed)
 	s := newScene(t, "auto.leader.rebalance.enable=false") // the only coordinators that move are those that are killed
 	for _, protocol := range []ownership.Protocol{ownership.Eager, ownership.Cooperative, ownership.Consumer, ownership.Streams} {
 		t.Run(string(protocol), func(t *testing.T) {
 			name := fmt.Sprintf("owned-%s-%d", protocol, *seed)
 			run, err := ownership.Start(t.Context(), ownership.Options{
 				Brokers: s.cluster.Addresses(), Topic: name, Group: name, Partitions: int32(*owned), ReplicationFactor: brokers,
-				Protocol: protocol, Members: *members, Session: groupSession, Limit: *limit,
+				Protocol: protocol, Members: *members, Session: groupSession, Limit: stretched(ownerLimit),
 			}, *seed)
 			if err != nil {
 				t.Fatal(err)
@@ -55,7 +57,7 @@ func TestGroups(t *testing.T) {
 // churn kills members, lets others take their place, and kills the coordinator, in turn.
 func (s *scene) churn(t *testing.T, run *ownership.Run, group string) error {
 	settle := func(after string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), settleWithin)
+		ctx, cancel := context.WithTimeout(t.Context(), stretched(settleWithin))
 		defer cancel()
 		began := time.Now()
 		if err := run.Settle(ctx); err != nil {
@@ -90,14 +92,14 @@ func (s *scene) killCoordinator(ctx context.Context, run *ownership.Run, group s
 	s.cluster.Kill(b)
 	answered := s.awaitCoordinator(ctx, group)
 	run.Moved()
-	rest, cancel := context.WithTimeout(ctx, restWithin)
+	rest, cancel := context.WithTimeout(ctx, stretched(restWithin))
 	defer cancel()
 	return errors.Join(answered, s.restart(b), s.cluster.Rest(rest))
 }
 
 // awaitCoordinator returns when a coordinator answers for the group.
 func (s *scene) awaitCoordinator(ctx context.Context, group string) error {
-	ctx, cancel := context.WithTimeout(ctx, goOnWithin)
+	ctx, cancel := context.WithTimeout(ctx, stretched(goOnWithin))
 	defer cancel()
 	for {
 		err := s.askCoordinator(ctx, group)

@@ -60,7 +60,7 @@ func (s *scene) disturbQueue(ctx context.Context, run *queue.Run, n int) error {
 	run.Disturbed()
 	s.cluster.Kill(b)
 	s.hold(ctx, s.between(0, groupSession/3))
-	rest, cancel := context.WithTimeout(ctx, restWithin)
+	rest, cancel := context.WithTimeout(ctx, stretched(restWithin))
 	defer cancel()
 	return errors.Join(s.restart(b), s.cluster.Rest(rest))
 }

@@ -56,7 +56,7 @@ func (s *scene) roll(ctx context.Context, name, program string) {
 		s.cluster.Stop(b)
 		s.cluster.Broker(b).Use(program)
 		s.cluster.Restart(b)
-		rest, cancel := context.WithTimeout(ctx, restWithin)
+		rest, cancel := context.WithTimeout(ctx, stretched(restWithin))
 		err := s.cluster.Rest(rest)
 		cancel()
 		if err != nil {

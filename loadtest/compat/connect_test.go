@@ -170,11 +170,11 @@ func startConnect(t *testing.T, on system, i int, once bool) *connectWorker {
 		"config.storage.replication.factor=-1", "offset.storage.replication.factor=-1", "status.storage.replication.factor=-1",
 		"offset.storage.partitions=3", "status.storage.partitions=1", "offset.flush.interval.ms=1000",
 		"session.timeout.ms=10000", "heartbeat.interval.ms=1000", "scheduled.rebalance.max.delay.ms=2000", "connector.client.config.override.policy=All",
+		// A task that is moved while it starts, and takes longer than this to notice, is given up. When it ends later, it removes the
+		// emitter that Debezium 3.3 keeps per connector for all tasks of the process, and the next one fails with "Call init() first"
+		// (the error of DBZ-9504). Kafka's 5 s are short on a loaded machine.
+		"task.shutdown.graceful.timeout.ms=45000",
 	}
-	// A task that is moved while it starts, and takes longer than this to notice, is given up. When it ends later, it removes the emitter
-	// that Debezium 3.3 keeps per connector for all tasks of the process, and the next one fails with "Call init() first" (the error of
-	// DBZ-9504). Kafka's 5 s are short on a loaded machine.
-	properties = append(properties, "task.shutdown.graceful.timeout.ms=45000")
 	if once {
 		properties = append(properties, "exactly.once.source.support=enabled")
 	}
