@@ -127,7 +127,8 @@ func (p *Partition) settle() *Append {
 	} else if high = l.committed(high); high < 0 {
 		return nil
 	}
-	if high <= p.highWater.Load() {
+	before := p.highWater.Load()
+	if high <= before {
 		return nil
 	}
 	p.highWater.Store(high)
@@ -135,7 +136,7 @@ func (p *Partition) settle() *Append {
 		p.logStart.Store(min(want, high))
 	}
 	var bytes int
-	p.acks.marks, bytes = p.acks.marks.take(high)
+	p.acks.marks, bytes = p.acks.marks.take(before, high)
 	p.acks.pending.add(high, bytes, p.now())
 	if tiered := p.tiered.Load(); high <= tiered {
 		p.acks.pending.advance(tiered) // a follower may hear of it before the high watermark gets there

@@ -108,7 +108,6 @@ func (p *Partition) cut(to, leaderHW int64) {
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.acks.cuts++
-	p.acks.marks = p.acks.marks.truncate(to)
 	p.acks.leaderHW = leaderHW
 	if to < p.highWater.Load() {
 		// Only after an unclean election.
@@ -128,6 +127,9 @@ func (p *Partition) cutDone(to int64, err error, done func(int64, error)) {
 	if err == nil {
 		p.acks.cuts--
 		p.acks.durable = to
+		// Not before: appends that were on their way to the disk have left marks meanwhile.
+		high := p.highWater.Load()
+		p.acks.marks, _ = p.acks.marks.truncate(high, to).take(high, high)
 		told = p.settle()
 	}
 	p.acks.Unlock()
@@ -164,7 +166,6 @@ func (p *Partition) beginAt(at, leaderHW int64, done func(end int64, err error))
 	p.trail.Forget(p.id.Topic, p.id.Partition, at)
 	p.acks.Lock()
 	p.acks.cuts++
-	p.acks.marks = p.acks.marks[:0]
 	p.acks.leaderHW = leaderHW
 	p.stable.Store(min(p.stable.Load(), at))
 	p.highWater.Store(at) // of what is committed above, nothing is here any more

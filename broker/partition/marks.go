@@ -25,20 +25,45 @@ func (m marks) add(end int64, bytes int) marks {
 	return append(m, mark{end, bytes})
 }
 
-// take removes what ends at or below end, and returns its bytes.
-func (m marks) take(end int64) (rest marks, bytes int) {
+// take removes what ends at or below end, and returns its bytes. The first mark begins at begin; of one that end divides,
+// the part below is taken.
+func (m marks) take(begin, end int64) (rest marks, bytes int) {
 	n := 0
 	for n < len(m) && m[n].end <= end {
+		begin = m[n].end
 		bytes += m[n].bytes
 		n++
 	}
-	return append(m[:0], m[n:]...), bytes
+	rest = append(m[:0], m[n:]...)
+	if len(rest) > 0 && begin < end {
+		below := rest[0].below(begin, end)
+		rest[0].bytes -= below
+		bytes += below
+	}
+	return rest, bytes
 }
 
-// truncate removes what ends above end.
-func (m marks) truncate(end int64) marks {
-	for len(m) > 0 && m[len(m)-1].end > end {
-		m = m[:len(m)-1]
+// truncate removes what ends above end, given where the first mark begins. Of one that end divides, the part below stays.
+func (m marks) truncate(begin, end int64) marks {
+	n := len(m)
+	for n > 0 && m[n-1].end > end {
+		n--
+	}
+	if n == len(m) {
+		return m
+	}
+	divided := m[n]
+	if n > 0 {
+		begin = m[n-1].end
+	}
+	if m = m[:n]; begin < end {
+		m = append(m, mark{end, divided.below(begin, end)})
 	}
 	return m
+}
+
+// below estimates what a mark that begins at begin has below offset, as if its records were of one size. It is never nothing:
+// what is not counted is not uploaded.
+func (m mark) below(begin, offset int64) int {
+	return max(1, int(float64(m.bytes)*(float64(offset-begin)/float64(m.end-begin))))
 }

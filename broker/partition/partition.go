@@ -181,13 +181,8 @@ func Open(o Options) (*Partition, error) {
 	p.freed()
 	p.epochs = p.epochs.truncateEnd(end)
 	p.resettle()
-	waiting, err := p.pendingBytes(max(o.Tiered, p.logStart.Load()))
-	if err != nil {
+	if err := p.measure(); err != nil {
 		return nil, fmt.Errorf("size partition topic=%s partition=%d: %w", o.Topic, o.ID.Partition, err)
-	}
-	if waiting > 0 {
-		// When it was appended is not known any more; it may wait once more as long.
-		p.acks.pending.add(end, int(waiting), p.now())
 	}
 	return p, nil
 }
@@ -237,11 +232,32 @@ func (p *Partition) bytesBetween(from, to int64) (int64, error) {
 	return n, err
 }
 
-// pendingBytes returns the bytes of the local batches from offset on, without those
-// that are damaged.
-func (p *Partition) pendingBytes(from int64) (total int64, err error) {
-	for end := p.end.Load(); from < end; {
-		n, err := p.bytesBetween(from, end)
+// measure counts what a log that was just opened has beyond the object store. What is not known to be committed becomes
+// pending when it is, like an append.
+func (p *Partition) measure() error {
+	from, high, end := max(p.tiered.Load(), p.logStart.Load()), p.highWater.Load(), p.end.Load()
+	committed, err := p.soundBytes(from, high)
+	if err != nil {
+		return err
+	}
+	if committed > 0 {
+		// When it was appended is not known any more; it may wait once more as long.
+		p.acks.pending.add(high, int(committed), p.now())
+	}
+	above, err := p.soundBytes(max(from, high), end)
+	if err != nil {
+		return err
+	}
+	if above > 0 {
+		p.acks.marks = p.acks.marks.add(end, int(above))
+	}
+	return nil
+}
+
+// soundBytes returns the bytes of the local batches in [from, to), without those that are damaged.
+func (p *Partition) soundBytes(from, to int64) (total int64, err error) {
+	for from < to {
+		n, err := p.bytesBetween(from, to)
 		total += n
 		next, damaged := p.behindDamage(err, from)
 		if !damaged {

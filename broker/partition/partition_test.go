@@ -40,6 +40,13 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open(logStart, tiered int64) {
 	w.t.Helper()
+	w.openLog(logStart, tiered)
+	w.Lead(alone(4), nil, nil)
+}
+
+// openLog opens the replica, which neither leads nor follows yet.
+func (w *world) openLog(logStart, tiered int64) {
+	w.t.Helper()
 	var err error
 	w.log, err = wal.Open(wal.Options{FS: w.fs, Dir: "wal", FileBytes: 1 << 20, MaxBytes: 16 << 20, TailBytes: 1 << 20})
 	if err != nil {
@@ -53,7 +60,6 @@ func (w *world) open(logStart, tiered int64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.Lead(alone(4), nil, nil)
 }
 
 // alone is the leadership of a partition with one replica.
