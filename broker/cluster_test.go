@@ -326,6 +326,43 @@ func TestHistoryOutlivesDisks(t *testing.T) {
 	next.dial().mustProduce("t", 0, values(10, "one more"))
 }
 
+// TestMovedWhileDown: a broker that comes back after its replica was moved elsewhere drops what it has of it, which would keep
+// files of its write-ahead log for ever.
+func TestMovedWhileDown(t *testing.T) {
+	c := newCluster(t, 3, map[string]string{"auto.balance.enable": "false"})
+	id := c.create("t")
+	leader := c.settled("t", 0, 3)
+	leader.dial().mustProduce("t", 0, values(5000, "k"))
+	away, stays := c.nodes[0], []int32{leader.b.NodeID()}
+	if away == leader {
+		away = c.nodes[1]
+	}
+	for _, x := range c.nodes {
+		if x != away && x != leader {
+			stays = append(stays, x.b.NodeID())
+		}
+	}
+	if !away.b.HasLocal(id, 0) {
+		t.Fatal("the follower has no log")
+	}
+	away.stop()
+	c.settled("t", 0, 2)
+	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	req.TimeoutMillis = 10_000
+	rt := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+	rt.Topic = "t"
+	rt.Partitions = []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: 0, Replicas: stays}}
+	req.Topics = append(req.Topics, rt)
+	if r := do[*kmsg.AlterPartitionAssignmentsResponse](leader.dial(), req); r.ErrorCode != 0 || r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("reassign: %s %s", name(r.ErrorCode), name(r.Topics[0].Partitions[0].ErrorCode))
+	}
+	leader.await("the replica to be moved", func() bool { return len(c.describe("t", 0)[0].Replicas) == 2 })
+	away.start()
+	if away.b.HasLocal(id, 0) {
+		t.Error("the log of a replica that was moved away is still there")
+	}
+}
+
 // TestGroupMovesWithItsCoordinator: committed offsets survive the broker that coordinates.
 func TestGroupMovesWithItsCoordinator(t *testing.T) {
 	c := newCluster(t, 3, nil)

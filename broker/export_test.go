@@ -2,11 +2,13 @@ package broker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tidelinehq/tideline/broker/api"
 	"github.com/tidelinehq/tideline/internal/peer"
 	"github.com/tidelinehq/tideline/metadata"
 	command "github.com/tidelinehq/tideline/metadata/record"
+	"github.com/tidelinehq/tideline/wal"
 )
 
 // StallReplication makes the broker take the streams of leaders and read nothing from them.
@@ -54,3 +56,8 @@ func Behind(m *metadata.Image, node int32) (n int, topic string, partition int32
 
 // NodeID is the broker's own.
 func (b *Broker) NodeID() int32 { return b.cfg.NodeID }
+
+// HasLocal reports whether the write-ahead log has a partition.
+func (b *Broker) HasLocal(topic [16]byte, index int32) bool {
+	return slices.ContainsFunc(b.log.Partitions(), func(p *wal.Partition) bool { return p.ID() == wal.ID{Topic: topic, Partition: index} })
+}

@@ -113,9 +113,10 @@ func (r *replicas) applyAll(image *metadata.Image) error {
 			}
 		}
 	}
-	// What the write-ahead log has of topics that were deleted while it was down.
+	// What the write-ahead log has of topics that were deleted, and of replicas that were moved away, while the broker was down: it
+	// would keep files for ever. The image is not older than this process, which is registered in it.
 	for _, p := range r.log.Partitions() {
-		if _, ok := image.Partition(p.ID().Topic, p.ID().Partition); !ok {
+		if state, ok := image.Partition(p.ID().Topic, p.ID().Partition); !ok || !slices.Contains(state.Replicas, r.nodeID) {
 			p.Drop()
 		}
 	}
