@@ -34,7 +34,8 @@ func (p *Partition) Reconcile(epoch, broker int32, h History) (Plan, error) {
 	}
 	seam := p.begin()
 	to, alike := p.epochs.common(p.end.Load(), h)
-	if alike && h.End > h.Start && to >= max(seam, h.Start) {
+	// Below the log start, where the batch begins that contains it, nobody cuts: the follower gets that batch anew.
+	if alike && h.End > h.Start && to >= max(seam, p.logStart.Load(), h.Start) {
 		return Plan{To: to}, nil
 	}
 	if max(seam, p.logStart.Load()) < min(h.End, p.highWater.Load()) && p.unfit(broker) {

@@ -540,6 +540,33 @@ func TestFollowerBeginsWithinABatch(t *testing.T) {
 	}
 }
 
+// TestFollowerEndsBeforeThatBatch: one whose log ends where that batch begins can not be cut there, below the log start; it begins
+// anew instead of waiting for the next upload.
+func TestFollowerEndsBeforeThatBatch(t *testing.T) {
+	leader, second := newWorld(t), replicaOf(t)
+	leader.leads(5, 1, 1)
+	second.Follow(5)
+	first, done := plain(10, 1000), make(owner, 1)
+	first.SetLeaderEpoch(5)
+	if err := second.Replicate(&Append{}, 5, first, 0, done); err != nil { // and it never hears that this is committed
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		leader.mustAppend(plain(10, 1000))
+	}
+	for _, w := range []*world{leader, second} {
+		w.SetLogStart(15)
+	}
+	leader.leads(6, 2, 1)
+	plan := follow(t, leader, second, 6, 2)
+	if !plan.Restart || plan.To != 10 || second.End() != 30 || second.LogStart() != 15 {
+		t.Errorf("plan = %v to %d, log start=%d end=%d", plan.Restart, plan.To, second.LogStart(), second.End())
+	}
+}
+
 // TestFedBeforeItsAppenderGoesOn: the log completes an append, and the followers are fed, while the goroutine that appended has not noted the
 // new end yet. They get the batch, for nobody feeds them anew before the next append.
 func TestFedBeforeItsAppenderGoesOn(t *testing.T) {
