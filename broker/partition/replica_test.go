@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -686,4 +687,39 @@ func TestCutBehindAnAppendOnItsWay(t *testing.T) {
 	if bytes, _ := w.Pending(); w.HighWatermark() != 15 || bytes != int64(plain(5, 1000).Size()) {
 		t.Errorf("high watermark=%d pending=%d want=%d", w.HighWatermark(), bytes, plain(5, 1000).Size())
 	}
+}
+
+// TestPartOfWhatCameAtOnce: a follower gets many batches in one piece. Those of them that are committed are pending, whether
+// the rest is committed later or cut.
+func TestPartOfWhatCameAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.Follow(5)
+	first, second := plain(10, 1000), plain(10, 1000)
+	second.SetBaseOffset(10)
+	done := make(owner, 1)
+	if err := w.Replicate(&Append{}, 5, slices.Concat(first, second), 0, done); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	committed := func(epoch int32) {
+		t.Helper()
+		if err := w.Commit(epoch, 10); err != nil {
+			t.Fatal(err)
+		}
+		if bytes, since := w.Pending(); w.HighWatermark() != 10 || bytes != int64(first.Size()) || since.IsZero() {
+			t.Errorf("high watermark=%d pending=%d want=%d since=%v", w.HighWatermark(), bytes, first.Size(), since)
+		}
+	}
+	committed(5)
+	w.Follow(6)
+	cut := make(chan error, 1)
+	if err := w.Cut(6, 10, 10, func(_ int64, err error) { cut <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-cut; err != nil {
+		t.Fatal(err)
+	}
+	committed(6)
 }
