@@ -355,6 +355,46 @@ func TestRetentionThroughPages(t *testing.T) {
 }
 
 // TestDeletedTopicLeavesAnEmptyBucket is the pain of every tiered log: create, tier, delete, and the bucket must list empty.
+// TestDeletedBeyondThePages: records are deleted up to what is not uploaded yet, while a new leader has not looked at the oldest
+// segment. The pages go first, at once, because nothing is taken before; until then nothing is uploaded to be refused.
+func TestDeletedBeyondThePages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 8)
+		l := w.create(0, 0)
+		o := w.options(w.state.Broker(1, true))
+		_, stop := w.run(o)
+		for range 300 {
+			l.append(1, 30)
+			pass(61 * time.Second)
+		}
+		if v := l.view(); v.Tiered != 300 || v.Root.IsZero() {
+			t.Fatalf("tiered %d, no pages", v.Tiered)
+		}
+		stop()
+		o.HeadSpread = 24 * time.Hour
+		_, stop = w.run(o)
+		synctest.Wait()
+		before := w.nextID.Load()
+		l.append(5, 10)
+		l.append(5, 10)
+		w.state.SetLogStart(l.id, 307)
+		l.lease.Changed()
+		pass(61 * time.Second)
+		synctest.Wait()
+		if v := l.view(); v.LogStart != 307 || v.Tiered != 310 || v.Segments != 1 || !v.Root.IsZero() {
+			t.Errorf("log start=%d tiered=%d segments=%d", v.LogStart, v.Tiered, v.Segments)
+		}
+		if n := w.nextID.Load() - before; n != 1 {
+			t.Errorf("%d objects were made, one is needed", n)
+		}
+		w.check()
+		pass(4 * time.Hour)
+		synctest.Wait()
+		stop()
+		w.clean()
+	})
+}
+
 func TestDeletedTopicLeavesAnEmptyBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 9)

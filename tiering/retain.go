@@ -2,7 +2,6 @@ package tiering
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -40,9 +39,6 @@ func (e *Engine) retain(ctx context.Context, id manifest.ID, settings Settings) 
 			return nil, err
 		}
 		if err := e.o.Ledger.Retain(ctx, id.Topic, id.Partition, r); err != nil {
-			if errors.Is(err, ErrRefused) {
-				return nil, nil // the ledger moved on; look again
-			}
 			return nil, err
 		}
 		e.m.retainedSegments.Add(float64(len(segs)))

@@ -106,7 +106,9 @@ func (s *scheduler) evaluate(l *Lease, now time.Time) {
 			break
 		}
 	}
-	if st.PendingBytes > 0 && !l.settings.Paused {
+	// The ledger takes nothing above a gap before the pages below are released, which is due now; that task's end evaluates.
+	blocked := ok && !view.Root.IsZero() && view.LogStart > view.Tiered
+	if st.PendingBytes > 0 && !l.settings.Paused && !blocked {
 		at := st.OldestPending.Add(l.settings.RollAfter)
 		if st.PendingBytes >= l.settings.RollBytes {
 			at = now
@@ -166,6 +168,9 @@ func (s *scheduler) retainAt(l *Lease, view *manifest.Ledger, now time.Time) tim
 			return now
 		}
 		return x.next
+	}
+	if view.RootEnd <= view.LogStart {
+		return now // all pages, whatever is in them
 	}
 	if l.head == nil {
 		if l.retainIndex >= 0 {
@@ -421,7 +426,9 @@ func (s *scheduler) planRetain(now time.Time) (next time.Time) {
 			l.head = h
 			if err != nil {
 				l.retainRetry.failed(s.e.o.Now(), err)
-				s.e.o.Logger.Warn("retention failed", "partition", l.id, "error", err)
+				if !errors.Is(err, ErrRefused) { // else the ledger has moved on
+					s.e.o.Logger.Warn("retention failed", "partition", l.id, "error", err)
+				}
 			} else {
 				l.retainRetry = backoff{}
 			}
