@@ -207,6 +207,7 @@ func (m *replicaModel) stable(high int64) int64 {
 func (m *replicaModel) check() {
 	for i, w := range m.w {
 		m.checkOpen(w, i)
+		m.checkPending(w, i)
 		if got, want := w.LastStable(), m.stable(w.HighWatermark()); got != want && !(m.small && got < want && w.HighWatermark() < w.End()) {
 			m.t.Fatalf("replica %d: last stable offset=%d, want %d: high watermark=%d end=%d; did %v; log %v", i, got, want, w.HighWatermark(), w.End(), m.trace[max(0, len(m.trace)-30):], m.log)
 		}
@@ -263,6 +264,14 @@ func (m *replicaModel) checkOpen(w *world, i int) {
 	have := slices.DeleteFunc(slices.Clone(w.producers.ongoing.list), func(x openTransaction) bool { return begun[x.id] || x.id == none })
 	if !slices.Equal(have, want) {
 		m.t.Fatalf("replica %d with end=%d has %v open, want %v; floor=%d log start=%d tiered=%d did %v", i, w.End(), have, want, w.producers.ended.floor, m.start, m.tiered(), m.trace[max(0, len(m.trace)-20):])
+	}
+}
+
+// checkPending: what is committed and not in the object store is counted there, be it too high, or nobody uploads it.
+func (m *replicaModel) checkPending(w *world, i int) {
+	bytes, since := w.Pending()
+	if high := w.HighWatermark(); high > max(w.Tiered(), w.LogStart()) && (bytes <= 0 || since.IsZero()) {
+		m.t.Fatalf("replica %d: pending=%d since=%v, high watermark=%d tiered=%d log start=%d; did %v", i, bytes, since, high, w.Tiered(), w.LogStart(), m.trace[max(0, len(m.trace)-20):])
 	}
 }
 
