@@ -45,6 +45,9 @@ func (b *Broker) register(ctx context.Context) error {
 	if err := b.member.Register(ctx); err != nil {
 		return err
 	}
+	if err := b.log.LossTold(); err != nil { // before anything is led or followed
+		return err
+	}
 	watcher := b.meta.Watch()
 	if err := b.follow(ctx, watcher); err != nil {
 		return err

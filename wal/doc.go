@@ -44,6 +44,11 @@
 // An append with a Trace is told when its group was written and durable; where it belongs to traces, the group is a
 // span in each of them, and one of its own where there are several (Options.Tracer). Others cost a comparison.
 //
+// # The directory
+//
+// Beside the files there are LOCK, spare files, and "lost", which is empty: it is there from the moment at which Open found no log, or
+// damage, until LossTold.
+//
 // # A file
 //
 // Files are named by their sequence, 16 hexadecimal digits and ".wal"; sequences have no gaps. All numbers are little-endian,

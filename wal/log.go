@@ -41,7 +41,7 @@ type Log struct {
 	used    atomic.Int64 // bytes of files, the open one up to its write position
 	noSpace atomic.Bool  // the next file cannot be made for now
 	damages atomic.Int64 // damaged ranges met
-	lost    bool         // see Lost
+	lost    atomic.Bool  // see Lost
 	room    room
 	failed  atomic.Pointer[error]
 	dead    chan struct{} // closed when failed is set
@@ -103,7 +103,6 @@ func Open(opts Options) (*Log, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("wal: recover: %w", err), lock.Close())
 	}
-	l.lost = r.fresh || l.damages.Load() > 0
 	l.prepare = newPreparer(l, r.nextSequence, r.spares)
 	l.free = newFreer(l)
 	l.roll = newRoller(l)
@@ -118,10 +117,6 @@ func Open(opts Options) (*Log, error) {
 	l.free.kick()
 	return l, nil
 }
-
-// Lost reports whether what an earlier process appended may be missing, as far as Open saw:
-// the directory had no log, or some of it is damaged.
-func (l *Log) Lost() bool { return l.lost }
 
 // Partitions returns what recovery found and Partition made, without the dropped ones, in no order.
 func (l *Log) Partitions() []*Partition {

@@ -20,7 +20,6 @@ type recovery struct {
 	nextSequence uint64
 	spares       []string
 	scanned      int
-	fresh        bool // there was no file
 }
 
 // recovering is a partition on the way; without an anchor nobody knows whose it is.
@@ -35,7 +34,9 @@ func (l *Log) recover() (*recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.fresh = len(names) == 0
+	if err := l.noteLoss(len(names) == 0); err != nil {
+		return nil, err
+	}
 	for i, name := range names {
 		if err := r.load(name, i == len(names)-1); err != nil {
 			return nil, err
@@ -46,7 +47,7 @@ func (l *Log) recover() (*recovery, error) {
 		return nil, err
 	}
 	r.finish()
-	return r, nil
+	return r, l.noteLoss(l.damages.Load() > 0)
 }
 
 // list returns the log's files in order and takes note of the spares.
@@ -253,6 +254,10 @@ func (r *recovery) fromFrames(f *file, last bool) (empty bool, err error) {
 				runs = append(runs, indexRun{p.ordinal, u.entries})
 			}
 		}
+	}
+	// Before the file has an index, by which the next Open would not see the damage.
+	if err := r.l.noteLoss(r.l.damages.Load() > 0); err != nil {
+		return false, err
 	}
 	if err := f.openWriter(); err != nil {
 		return false, err
