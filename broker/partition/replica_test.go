@@ -589,25 +589,27 @@ func TestFedBeforeItsAppenderGoesOn(t *testing.T) {
 	chunk.Release()
 }
 
-// reopenUncommitted restarts a replica whose disk has more than it knows to be committed, and which is given no role.
-func (w *world) reopenUncommitted() {
-	w.t.Helper()
-	w.SaveState()
-	if err := w.log.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.openLog(0, 0)
-}
-
-// TestUncommittedAtStart: what lies on the disk at a start and is committed later becomes pending then, also when all
-// below it is deleted, or tiered, in the second between.
-func TestUncommittedAtStart(t *testing.T) {
+// restartedUncommitted is a replica that was started again with two batches of ten on its disk, of which it does not know
+// that they are committed, and which has no role yet.
+func restartedUncommitted(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.leads(5, 1, 2, 2)
 	w.begin(plain(10, 1000))
 	w.begin(plain(10, 1000))
 	w.durable()
-	w.reopenUncommitted()
+	w.SaveState()
+	if err := w.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.openLog(0, 0)
+	return w
+}
+
+// TestUncommittedAtStart: what lies on the disk at a start and is committed later becomes pending then, also when all
+// below it is deleted, or tiered, in the second between.
+func TestUncommittedAtStart(t *testing.T) {
+	w := restartedUncommitted(t)
 	if bytes, _ := w.Pending(); bytes != 0 {
 		t.Errorf("pending=%d before anything is committed", bytes)
 	}
@@ -623,12 +625,7 @@ func TestUncommittedAtStart(t *testing.T) {
 
 // TestCutWithinWhatWasThereAtStart: the part that a new leader leaves standing is still counted.
 func TestCutWithinWhatWasThereAtStart(t *testing.T) {
-	w := newWorld(t)
-	w.leads(5, 1, 2, 2)
-	w.begin(plain(10, 1000))
-	w.begin(plain(10, 1000))
-	w.durable()
-	w.reopenUncommitted()
+	w := restartedUncommitted(t)
 	w.Follow(6)
 	cut := make(chan error, 1)
 	if err := w.Cut(6, 10, 0, func(_ int64, err error) { cut <- err }); err != nil {
