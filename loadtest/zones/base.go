@@ -136,6 +136,9 @@ func fetchDebootstrap(ctx context.Context, dir string) (err error) {
 	if err != nil || len(found) != 1 {
 		return errors.Join(fmt.Errorf("apt-get fetched %q", found), err)
 	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { // dpkg-deb makes the last folder only
+		return err
+	}
 	_, err = quietly(ctx, stage, "dpkg-deb", "-x", found[0], dir)
 	return err
 }
