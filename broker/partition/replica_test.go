@@ -606,6 +606,18 @@ func restartedUncommitted(t *testing.T) *world {
 	return w
 }
 
+// mustCut cuts and waits until that is durable.
+func (w *world) mustCut(epoch int32, to, leaderHW int64) {
+	w.t.Helper()
+	cut := make(chan error, 1)
+	if err := w.Cut(epoch, to, leaderHW, func(_ int64, err error) { cut <- err }); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := <-cut; err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestUncommittedAtStart: what lies on the disk at a start and is committed later becomes pending then, also when all
 // below it is deleted, or tiered, in the second between.
 func TestUncommittedAtStart(t *testing.T) {
@@ -627,13 +639,7 @@ func TestUncommittedAtStart(t *testing.T) {
 func TestCutWithinWhatWasThereAtStart(t *testing.T) {
 	w := restartedUncommitted(t)
 	w.Follow(6)
-	cut := make(chan error, 1)
-	if err := w.Cut(6, 10, 0, func(_ int64, err error) { cut <- err }); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-cut; err != nil {
-		t.Fatal(err)
-	}
+	w.mustCut(6, 10, 0)
 	if err := w.Commit(6, 10); err != nil {
 		t.Fatal(err)
 	}
@@ -711,12 +717,6 @@ func TestPartOfWhatCameAtOnce(t *testing.T) {
 	}
 	committed(5)
 	w.Follow(6)
-	cut := make(chan error, 1)
-	if err := w.Cut(6, 10, 10, func(_ int64, err error) { cut <- err }); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-cut; err != nil {
-		t.Fatal(err)
-	}
+	w.mustCut(6, 10, 10)
 	committed(6)
 }

@@ -97,13 +97,7 @@ func (s *script) command(l scripttest.Line) {
 	case "cut":
 		s.epoch++
 		s.Follow(s.epoch)
-		cut := make(chan error, 1)
-		if err := s.Cut(s.epoch, n["to"], n["to"], func(_ int64, err error) { cut <- err }); err != nil {
-			s.t.Fatal(err)
-		}
-		if err := <-cut; err != nil {
-			s.t.Fatal(err)
-		}
+		s.mustCut(s.epoch, n["to"], n["to"])
 		s.epoch++
 		s.Lead(alone(s.epoch), nil, nil)
 	default:

@@ -83,13 +83,7 @@ func TestTrace(t *testing.T) {
 	if got := w.remembered(); !sameEntries(got, first, tr.Origins[0], tr.Origins[1]) {
 		t.Errorf("remembered by a follower: %v", got)
 	}
-	cut := make(chan error, 1)
-	if err := w.Cut(6, 11, 0, func(_ int64, err error) { cut <- err }); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-cut; err != nil {
-		t.Fatal(err)
-	}
+	w.mustCut(6, 11, 0)
 	if got := w.remembered(); !sameEntries(got, first, tr.Origins[0]) {
 		t.Errorf("remembered after a cut: %v", got)
 	}
